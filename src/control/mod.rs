@@ -1,0 +1,9 @@
+//! The line protocol on the unix socket: codec, verbs, sessions (docs/protocol.md).
+//!
+//! Must never: change anything itself. A session turns lines into [`Question`]s for the daemon's
+//! turn and [`Answer`]s into lines; it reads log files by offset. Imports `config`, `fleet`, `logs`.
+
+pub mod line;
+pub mod question;
+
+pub use question::*;

@@ -1,0 +1,230 @@
+//! What a session asks the daemon's turn, and what it is answered.
+
+use std::path::PathBuf;
+
+use async_std::channel::Sender;
+
+use crate::config::Signal;
+use crate::fleet::{ProcessName, Refusal, Report, Selector, State};
+
+/// Which output of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channel {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Who is at the other end of a unix socket, as the kernel says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Process id.
+    pub pid: i32,
+    /// User id.
+    pub uid: u32,
+}
+
+/// A request with its way back. Dropping the receiver abandons it.
+#[derive(Debug)]
+pub struct Question {
+    /// What is asked.
+    pub ask: Ask,
+    /// Who asks.
+    pub peer: Option<Peer>,
+    /// The way back; bounded, so answers wait for slow readers nowhere but in the session.
+    pub reply: Sender<Answer>,
+}
+
+/// Everything a session cannot answer by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Processes as they are. No selector: all.
+    Status(Vec<Selector>),
+    /// Start processes.
+    Start {
+        /// Which.
+        selectors: Vec<Selector>,
+        /// Answer when RUNNING, or at once.
+        wait: bool,
+    },
+    /// Stop processes.
+    Stop {
+        /// Which.
+        selectors: Vec<Selector>,
+        /// Answer when stopped, or at once.
+        wait: bool,
+    },
+    /// Stop, then start.
+    Restart(Vec<Selector>),
+    /// Signal processes.
+    Signal {
+        /// What.
+        signal: Signal,
+        /// Which.
+        selectors: Vec<Selector>,
+    },
+    /// The daemon's pid (the keeper's).
+    Pid,
+    /// Every process in the configuration file and whether it is in use.
+    Avail,
+    /// Read the configuration again and tell what differs; changes nothing.
+    Reread,
+    /// Read it again and follow it; no group: all.
+    Update(Vec<String>),
+    /// Add groups of the configuration last read.
+    Add(Vec<String>),
+    /// Remove stopped groups.
+    Remove(Vec<String>),
+    /// Read the configuration again and start over with it: stop everything, start everything.
+    StartOver,
+    /// Stop everything and end.
+    Shutdown,
+    /// Version of the daemon.
+    Version,
+    /// Delete the current log files of processes.
+    Clear(Vec<Selector>),
+    /// Delete the current main log file.
+    ClearMain,
+    /// Close and open all log files.
+    Reopen,
+    /// Rotate log files now.
+    Rotate(Vec<Selector>),
+    /// The log file of one process.
+    LogOf {
+        /// Which process.
+        name: ProcessName,
+        /// Which output.
+        channel: Channel,
+    },
+    /// The main log file.
+    MainLog,
+    /// Write to a program's standard input.
+    Stdin {
+        /// Which process.
+        name: ProcessName,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Every change of state from now on.
+    Events,
+}
+
+/// One item of an answer; the last is `Done` or `Failed`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// A process as it is.
+    Process(Box<ProcessView>),
+    /// What was done to one process or group, or why not.
+    Report(Report),
+    /// A process of the configuration file.
+    Available(AvailView),
+    /// A group that differs from what runs.
+    Difference {
+        /// Its name.
+        group: String,
+        /// How.
+        kind: DifferenceKind,
+    },
+    /// A log file.
+    Log(PathBuf),
+    /// A change of state.
+    Event(EventView),
+    /// A value: version, pid.
+    Value(String),
+    /// A diagnostic of the configuration, with file:line.
+    Diagnostic(String),
+    /// The end: done.
+    Done,
+    /// The end: not done.
+    Failed(Failure),
+}
+
+/// How a group differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DifferenceKind {
+    /// New in the file.
+    Available,
+    /// Different in the file.
+    Changed,
+    /// Not in the file any more.
+    Disappeared,
+}
+
+/// Why a whole request failed. Each has a stable code (docs/protocol.md).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// Refused for a reason that processes have too.
+    Refused(Refusal),
+    /// The configuration is broken; the diagnostics were sent before.
+    CannotReread(String),
+    /// There is no such log file.
+    NoLogFile,
+    /// Something else.
+    Other(String),
+}
+
+/// A process as it is: the fields of Supervisor's `getProcessInfo` and ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessView {
+    /// Its name.
+    pub name: ProcessName,
+    /// Its state.
+    pub state: State,
+    /// Supervisor's description: `pid 12, uptime 0:01:02`, a time of death, a spawn error.
+    pub description: String,
+    /// Its pid, 0 if it has none.
+    pub pid: i32,
+    /// Wall clock of the last start, 0 if never.
+    pub start: i64,
+    /// Wall clock of the last end, 0 if never.
+    pub stop: i64,
+    /// Wall clock now.
+    pub now: i64,
+    /// Seconds since it started, on the monotonic clock; 0 if it does not run.
+    pub uptime: u64,
+    /// Exit code of the last end; -1 after death by signal; 0 if none.
+    pub exit_status: i32,
+    /// Why it could not be started, or empty.
+    pub spawn_error: String,
+    /// Standard output's file, or empty.
+    pub stdout_logfile: String,
+    /// Standard error's file, or empty.
+    pub stderr_logfile: String,
+    /// A log that cannot be written at the moment: what fails, or empty.
+    pub log_trouble: String,
+}
+
+/// A process of the configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AvailView {
+    /// Its name.
+    pub name: ProcessName,
+    /// Its group is in the fleet.
+    pub in_use: bool,
+    /// `autostart`.
+    pub autostart: bool,
+    /// Priority of its group.
+    pub group_priority: i64,
+    /// Its own priority.
+    pub process_priority: i64,
+}
+
+/// A change of state, numbered without gaps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventView {
+    /// Sequence number.
+    pub sequence: u64,
+    /// Wall clock.
+    pub wall: i64,
+    /// Which process.
+    pub name: ProcessName,
+    /// Before.
+    pub from: State,
+    /// After.
+    pub to: State,
+    /// Its pid, 0 if none.
+    pub pid: i32,
+    /// Why, in words.
+    pub why: String,
+}

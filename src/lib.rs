@@ -1,0 +1,17 @@
+//! appctl: a process supervisor that reads `supervisord.conf`.
+//!
+//! One binary plays three roles (see ARCHITECTURE.md): the *keeper*, the pid people see, which
+//! holds descriptors and exit statuses; the *brain*, which decides and serves; the *client*.
+//!
+//! The modules, in reading order. Each may import those above it in the table of
+//! ARCHITECTURE.md, which a test checks against every `use`.
+
+#[allow(missing_docs)]
+pub mod client;
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod fleet;
+pub mod keeper;
+pub mod launch;
+pub mod logs;

@@ -1,0 +1,13 @@
+//! The log plane: every byte a program writes, from its pipe to its file, on one thread.
+//!
+//! Raw streams go by two splices, program pipe → staging pipe → file at offset = file size, so a
+//! SIGKILL at any moment neither loses nor doubles a byte (the staging pipe is parked in the
+//! keeper; a word in shared memory says whose bytes it holds). Streams that must be looked at
+//! take a read-and-transform path. Rotation is decided by pure code and done by file-rotate.
+//!
+//! Must never: decide about processes, talk to clients, let the failure of one file reach another
+//! stream. Imports only `config`.
+
+pub mod plane;
+
+pub use plane::*;
