@@ -1,1 +1,29 @@
-//! daemon
+//! The daemon: boot phase, the brain's turn, and the glue between the pure core and the world.
+//!
+//! Owns the order of things: what is read, decided, recorded and done, one turn after the other
+//! (`turn.rs`). Imports everything below it; nothing but `client` imports it.
+//!
+//! Must never: decide what a process does next (that is `fleet`), touch a log file (`logs`), or
+//! call the kernel for a process (`launch`).
+
+pub mod boot;
+mod brain;
+mod bulletin;
+mod detach;
+mod ends;
+mod memory;
+pub mod options;
+mod perform;
+mod processes;
+mod questions;
+mod reconfigure;
+mod recover;
+mod sentences;
+mod settings;
+mod starts;
+mod status;
+mod turn;
+
+pub use boot::boot;
+pub use brain::run_brain;
+pub use options::{BootOptions, Personality};

@@ -1,0 +1,280 @@
+//! The boot phase: one thread, before keeper and brain exist. Reads the configuration and
+//! refuses a broken one; takes the lock and the sockets; sets limits, user, mask and directory;
+//! goes to the background; then becomes the keeper.
+//!
+//! Order matters. Nothing on disk is touched before the lock is ours, so a second daemon can do
+//! no harm; limits are raised while we still may; privileges are dropped before anything is
+//! created, and failing to drop them is fatal.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::detach;
+use super::options::{BootOptions, Personality};
+use super::settings::{Note, Settings};
+use crate::config::{
+    self, Config, Diagnostics, Host, LogLevel, RealHost, ServerAddress, ServerConfig, Source,
+};
+use crate::control::listener;
+use crate::keeper::{self, Estate, Ledger, ParkKey};
+use crate::launch;
+
+/// Why the daemon does not start: what a person reads.
+enum Refusal {
+    /// The configuration is broken.
+    Configuration(Diagnostics),
+    /// Anything else, in words.
+    Reason(String),
+}
+
+impl From<String> for Refusal {
+    fn from(reason: String) -> Refusal {
+        Refusal::Reason(reason)
+    }
+}
+
+/// Starts the daemon. Returns only when it could not be started, or in the process that put it
+/// into the background.
+pub fn boot(options: BootOptions) -> ExitCode {
+    match try_boot(&options) {
+        Ok(code) => code,
+        Err(refusal) => {
+            explain(&options, refusal);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn try_boot(options: &BootOptions) -> Result<ExitCode, Refusal> {
+    let host = RealHost::default();
+    let file = find_file(options, &host)?;
+    let source = Source { file: file.clone(), overrides: options.overrides.clone() };
+    let config =
+        config::load(&host, &source).map_err(Refusal::Configuration)?.config;
+    let detached = match options.personality {
+        Personality::Appctl => options.detach.unwrap_or(false),
+        Personality::Supervisord => !config.supervisord.nodaemon,
+    };
+    if detached && !detach::is_detached() {
+        return detach::run_detached().map_err(|error| {
+            Refusal::Reason(format!("cannot go to the background: {error}"))
+        });
+    }
+    become_daemon(options, config, file, detached)
+}
+
+/// The rest, in the process that stays.
+fn become_daemon(
+    options: &BootOptions,
+    config: Config,
+    file: Option<PathBuf>,
+    detached: bool,
+) -> Result<ExitCode, Refusal> {
+    let mut notes = Vec::new();
+    let supervisord = &config.supervisord;
+    let child_limits = launch::limits::raise(supervisord.minfds, supervisord.minprocs, &mut |text| {
+        notes.push(Note { level: LogLevel::Info, text });
+    })?;
+    drop_privileges(&config, &mut notes)?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(supervisord.umask));
+    let doors = open_doors(&config, options.personality, &mut notes)?;
+    if let Some(directory) = &supervisord.directory {
+        let note = match std::env::set_current_dir(directory) {
+            Ok(()) => Note {
+                level: LogLevel::Info,
+                text: format!("set current directory: '{}'", directory.display()),
+            },
+            Err(error) => Note {
+                level: LogLevel::Critical,
+                text: format!("can't chdir into '{}': {error}", directory.display()),
+            },
+        };
+        notes.push(note);
+    }
+    if detached {
+        notes.push(Note {
+            level: LogLevel::Info,
+            text: "daemonizing the supervisord process".to_owned(),
+        });
+    }
+    let settings = Settings {
+        options: options.clone(),
+        file,
+        supervisord: config.supervisord,
+        sockets: doors.paths,
+        detached,
+        child_limits,
+        notes,
+    };
+    let parked = park(&settings, doors.listeners)
+        .map_err(|error| Refusal::Reason(format!("preparing the keeper: {error}")))?;
+    let ready = detach::ready_pipe();
+    let error = keeper::become_keeper(Estate { parked, lock: doors.lock, ready, detached });
+    settings.remove_sockets();
+    Err(Refusal::Reason(format!("starting the keeper: {error}")))
+}
+
+fn find_file(options: &BootOptions, host: &RealHost) -> Result<Option<PathBuf>, Refusal> {
+    if let Some(given) = &options.config {
+        let absolute = std::path::absolute(given)
+            .map_err(|error| format!("could not find config file {}: {error}", given.display()))?;
+        return match host.exists(&absolute) {
+            true => Ok(Some(absolute)),
+            false => Err(Refusal::Reason(format!("could not find config file {}", given.display()))),
+        };
+    }
+    let candidates = config::search::candidates(&options.argv0);
+    let found = candidates.iter().find(|path| host.exists(path));
+    match (found, options.personality) {
+        (Some(path), _) => Ok(Some(std::path::absolute(path).unwrap_or_else(|_| path.clone()))),
+        (None, Personality::Appctl) => Ok(None),
+        (None, Personality::Supervisord) => {
+            let paths: Vec<String> =
+                candidates.iter().map(|path| path.display().to_string()).collect();
+            Err(Refusal::Reason(format!(
+                "No config file found at default paths ({}); use the -c option to specify a \
+                 config file at a different path",
+                paths.join(", ")
+            )))
+        }
+    }
+}
+
+fn drop_privileges(config: &Config, notes: &mut Vec<Note>) -> Result<(), Refusal> {
+    let is_root = rustix::process::geteuid().is_root();
+    match &config.supervisord.user {
+        Some(user) => {
+            if launch::accounts::become_user(user)? {
+                notes.push(Note {
+                    level: LogLevel::Info,
+                    text: format!("Set uid to user {} succeeded", user.uid),
+                });
+            }
+        }
+        None if is_root => notes.push(Note {
+            level: LogLevel::Critical,
+            text: "Supervisor is running as root.  Privileges were not dropped because no user is \
+                   specified in the config file.  If you intend to run as root, you can set \
+                   user=root in the config file to avoid this message."
+                .to_owned(),
+        }),
+        None => {}
+    }
+    Ok(())
+}
+
+/// The sockets we listen on.
+#[derive(Default)]
+struct Doors {
+    listeners: Vec<OwnedFd>,
+    paths: Vec<PathBuf>,
+    lock: Option<OwnedFd>,
+}
+
+fn open_doors(
+    config: &Config,
+    personality: Personality,
+    notes: &mut Vec<Note>,
+) -> Result<Doors, Refusal> {
+    let mut doors = Doors::default();
+    let mut unix = 0;
+    for server in &config.servers {
+        let ServerConfig { section, address, credentials } = server;
+        match address {
+            ServerAddress::Unix { path, mode, owner } => {
+                unix += 1;
+                open_unix(&mut doors, path, *mode, *owner)?;
+                if credentials.is_none() {
+                    notes.push(Note {
+                        level: LogLevel::Critical,
+                        text: format!(
+                            "Server '{section}' running without any HTTP authentication checking"
+                        ),
+                    });
+                }
+            }
+            ServerAddress::Inet { host, port } => notes.push(Note {
+                level: LogLevel::Warn,
+                text: format!(
+                    "[{section}] port {host}:{port} is not served: this version talks on unix \
+                     sockets only"
+                ),
+            }),
+        }
+    }
+    if unix == 0 {
+        let path = config::default_socket(&RealHost::default());
+        if let Some(directory) = path.parent() {
+            listener::make_private_directory(directory)
+                .map_err(|error| format!("{}: {error}", directory.display()))?;
+        }
+        match (open_unix(&mut doors, &path, 0o700, (None, None)), personality) {
+            (Ok(()), _) => {}
+            (Err(refusal), Personality::Appctl) => return Err(refusal),
+            // Supervisor runs without a socket too; ours is an extra that must not refuse it.
+            (Err(_), Personality::Supervisord) => notes.push(Note {
+                level: LogLevel::Warn,
+                text: format!("no control socket: {} is in use", path.display()),
+            }),
+        }
+    }
+    Ok(doors)
+}
+
+fn open_unix(
+    doors: &mut Doors,
+    path: &std::path::Path,
+    mode: u32,
+    owner: (Option<u32>, Option<u32>),
+) -> Result<(), Refusal> {
+    let lock = listener::lock_instance(path).map_err(|refused| refused.to_string())?;
+    let bound = listener::bind_unix(path, mode, owner).map_err(|refused| refused.to_string())?;
+    doors.lock.get_or_insert(lock);
+    doors.listeners.push(bound);
+    doors.paths.push(path.to_path_buf());
+    Ok(())
+}
+
+/// Everything a brain needs, in the keeper's hands from the start.
+fn park(settings: &Settings, listeners: Vec<OwnedFd>) -> io::Result<Vec<(ParkKey, OwnedFd)>> {
+    let (staging_read, staging_write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    let (log_read, log_write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    let mut parked = vec![
+        (ParkKey::Settings, settings.write()?),
+        (ParkKey::Ledger, Ledger::create()?.into_descriptor()),
+        (ParkKey::StagingRead, staging_read),
+        (ParkKey::StagingWrite, staging_write),
+        (ParkKey::StagingOwner, crate::logs::new_staging_owner()?),
+        (ParkKey::MainLogRead, log_read),
+        (ParkKey::MainLogWrite, log_write),
+    ];
+    for (number, listener) in (0..).zip(listeners) {
+        parked.push((ParkKey::Listener(number), listener));
+    }
+    Ok(parked)
+}
+
+fn explain(options: &BootOptions, refusal: Refusal) {
+    match (refusal, options.personality) {
+        (Refusal::Configuration(diagnostics), Personality::Appctl) => eprint!("{diagnostics}"),
+        (Refusal::Configuration(diagnostics), Personality::Supervisord) => {
+            let text = diagnostics
+                .first_error()
+                .map_or_else(String::new, |error| error.supervisor_text.clone());
+            usage_error(&options.argv0, &text);
+        }
+        (Refusal::Reason(reason), Personality::Appctl) => eprintln!("appctl: {reason}"),
+        (Refusal::Reason(reason), Personality::Supervisord) => {
+            usage_error(&options.argv0, &reason);
+        }
+    }
+}
+
+/// Supervisor's two lines.
+fn usage_error(argv0: &str, text: &str) {
+    eprintln!("Error: {text}\nFor help, use {argv0} -h");
+}

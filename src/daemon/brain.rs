@@ -1,0 +1,325 @@
+//! The brain: its parts, how they are put together, and how they end.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+
+use async_std::channel::{Receiver, bounded};
+
+use super::bulletin::Bulletin;
+use super::processes::{MAIN_LOG, Process, Slots};
+use super::questions::Asker;
+use super::recover::{Legacy, read_legacy};
+use super::sentences::{self, say};
+use super::settings::Settings;
+use super::turn::Outcome;
+use crate::config::{
+    self, Config, GroupConfig, MainLogTarget, RealHost, Source, SupervisordConfig,
+};
+use crate::control::{self, Answer, Question};
+use crate::fleet::{Event, Fleet, Moment, ProcessId, Request, Stamp, Ticket};
+use crate::keeper::{Inheritance, Ledger, Link, ParkKey};
+use crate::launch::{self, ChildLimits, Deaths};
+use crate::logs::auto::LogPlaces;
+use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, auto, mainlog};
+
+/// Questions that wait for the turn; sessions wait when there are more.
+const QUESTIONS_MAX: usize = 256;
+
+/// Everything the brain owns.
+#[derive(Debug)]
+pub struct Brain {
+    /// The moment of the current turn.
+    pub(super) now: Moment,
+    pub(super) link: Link,
+    pub(super) plane: Plane,
+    pub(super) reports: Receiver<PlaneReport>,
+    pub(super) questions: Receiver<Question>,
+    pub(super) deaths: Deaths,
+    pub(super) ledger: Ledger,
+
+    pub(super) fleet: Fleet,
+    pub(super) processes: BTreeMap<ProcessId, Process>,
+    pub(super) slots: Slots,
+    /// Groups in force.
+    pub(super) groups: BTreeMap<String, GroupConfig>,
+    /// Groups on their way into the fleet.
+    pub(super) incoming: BTreeMap<String, GroupConfig>,
+    /// The configuration as last read; clients add groups from it.
+    pub(super) last_read: Config,
+    /// `[supervisord]` as in force.
+    pub(super) supervisord: SupervisordConfig,
+    pub(super) source: Source,
+    pub(super) log_places: LogPlaces,
+    pub(super) child_limits: ChildLimits,
+    pub(super) keeper_pid: i32,
+
+    /// What the fleet has not been told yet.
+    pub(super) events: VecDeque<Event>,
+    /// Processes whose log files are open and that wait to be started.
+    pub(super) starts: VecDeque<ProcessId>,
+    /// Programs that ended and whose output is drained, with the end of patience.
+    pub(super) endings: BTreeMap<ProcessId, Stamp>,
+    /// Programs that were gone when looked for, with the end of patience for the keeper's word.
+    pub(super) lost: BTreeMap<ProcessId, Stamp>,
+    /// Processes to be recorded.
+    pub(super) changed: BTreeSet<ProcessId>,
+    pub(super) structure_changed: bool,
+
+    pub(super) last_ticket: u64,
+    pub(super) askers: BTreeMap<Ticket, async_std::channel::Sender<Answer>>,
+    /// Answers that come in several parts: how many are still to come.
+    pub(super) parts: BTreeMap<Ticket, usize>,
+    pub(super) clears: BTreeMap<StreamId, Vec<Ticket>>,
+    pub(super) bulletin: Bulletin,
+    pub(super) finished: Option<Outcome>,
+}
+
+/// Runs a brain to its end: the whole life of the process.
+pub fn run_brain(link: Link, inheritance: Inheritance) -> ExitCode {
+    let code = match async_std::task::block_on(live(link, inheritance)) {
+        Ok(code) => code,
+        Err(reason) => {
+            eprintln!("Error: {reason}");
+            say(sentences::critical(reason));
+            2
+        }
+    };
+    ExitCode::from(code)
+}
+
+async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
+    let Inheritance { incarnation, parked, exits, keeper_pid } = inheritance;
+    let mut parked: BTreeMap<ParkKey, OwnedFd> = parked.into_iter().collect();
+    let settings = Settings::read(&take(&mut parked, ParkKey::Settings)?)
+        .map_err(|error| format!("the settings left by the boot phase: {error}"))?;
+    let ledger = Ledger::open(take(&mut parked, ParkKey::Ledger)?)
+        .map_err(|error| format!("the ledger: {error}"))?;
+    let legacy = match parked.remove(&ParkKey::Structure) {
+        Some(structure) => Some(read_legacy(&structure, &ledger)?),
+        None => None,
+    };
+    let source = settings.source();
+    let supervisord = match &legacy {
+        Some(legacy) => legacy.structure.supervisord.clone(),
+        None => settings.supervisord.clone(),
+    };
+
+    let staging = Staging {
+        read: take(&mut parked, ParkKey::StagingRead)?,
+        write: take(&mut parked, ParkKey::StagingWrite)?,
+        owner: take(&mut parked, ParkKey::StagingOwner)?,
+    };
+    let (plane, reports) =
+        Plane::start(staging).map_err(|error| format!("starting the log thread: {error}"))?;
+    start_main_log(&plane, &supervisord, &settings, &mut parked)?;
+
+    let (ask, questions) = bounded(QUESTIONS_MAX);
+    for (key, listener) in take_listeners(&mut parked) {
+        control::serve(listener, ask.clone())
+            .map_err(|error| format!("serving listening socket {key}: {error}"))?;
+    }
+    let deaths = Deaths::new().map_err(|error| format!("the set of pidfds: {error}"))?;
+    let log_places = LogPlaces::of(&supervisord);
+    let mut brain = Brain {
+        now: launch::now(),
+        link,
+        plane,
+        reports,
+        questions,
+        deaths,
+        ledger,
+        fleet: Fleet::new(),
+        processes: BTreeMap::new(),
+        slots: Slots::default(),
+        groups: BTreeMap::new(),
+        incoming: BTreeMap::new(),
+        last_read: Config { groups: Vec::new(), ..settings.empty_config() },
+        supervisord,
+        source,
+        log_places,
+        child_limits: settings.child_limits,
+        keeper_pid,
+        events: VecDeque::new(),
+        starts: VecDeque::new(),
+        endings: BTreeMap::new(),
+        lost: BTreeMap::new(),
+        changed: BTreeSet::new(),
+        structure_changed: false,
+        last_ticket: 0,
+        askers: BTreeMap::new(),
+        parts: BTreeMap::new(),
+        clears: BTreeMap::new(),
+        bulletin: Bulletin::default(),
+        finished: None,
+    };
+    match legacy {
+        Some(legacy) => brain.continue_with(legacy, parked, exits, incarnation),
+        None => brain.begin(&settings)?,
+    }
+    brain.tell_ready();
+    while brain.turns().await == Outcome::StartOver {
+        brain.begin_again();
+    }
+    Ok(brain.leave(&settings))
+}
+
+impl Brain {
+    /// The first brain: reads the configuration and starts what is to be started.
+    fn begin(&mut self, settings: &Settings) -> Result<(), String> {
+        let loaded = config::load(&RealHost::default(), &self.source)
+            .map_err(|diagnostics| diagnostics.to_string())?;
+        for notice in &loaded.notices {
+            say(sentences::notice(notice));
+        }
+        for sentence in &settings.notes {
+            say(sentence.clone().into());
+        }
+        self.last_read = loaded.config;
+        self.clean_auto_logs();
+        write_pidfile(&self.supervisord, self.keeper_pid);
+        say(sentences::started(self.keeper_pid));
+        self.add_all();
+        Ok(())
+    }
+
+    /// After a reload: the same, with the configuration read before everything was stopped.
+    fn begin_again(&mut self) {
+        self.finished = None;
+        self.fleet = Fleet::new();
+        let gone = std::mem::take(&mut self.processes);
+        for (id, process) in gone {
+            for channel in process.channels() {
+                self.plane.forget(super::processes::stream_of(id, *channel));
+            }
+        }
+        self.slots = Slots::default();
+        self.groups.clear();
+        self.incoming.clear();
+        self.changed.clear();
+        self.structure_changed = true;
+        if let Err(error) = self.ledger.vacate_all() {
+            say(sentences::trouble(format!("clearing the ledger: {error}")));
+        }
+        self.supervisord = self.last_read.supervisord.clone();
+        self.log_places = LogPlaces::of(&self.supervisord);
+        mainlog::set_level(self.supervisord.loglevel);
+        self.plane.prepare(MAIN_LOG, main_sink(&self.supervisord));
+        self.clean_auto_logs();
+        write_pidfile(&self.supervisord, self.keeper_pid);
+        say(sentences::started(self.keeper_pid));
+        self.add_all();
+    }
+
+    fn continue_with(
+        &mut self,
+        legacy: Legacy,
+        parked: BTreeMap<ParkKey, OwnedFd>,
+        exits: Vec<crate::keeper::ExitRecord>,
+        incarnation: u32,
+    ) {
+        // What clients may `add` is the file as it is now; what runs is what was in force.
+        if let Ok(loaded) = config::load(&RealHost::default(), &self.source) {
+            self.last_read = loaded.config;
+        }
+        self.take_over(legacy, parked, exits, incarnation);
+        self.settle();
+    }
+
+    fn tell_ready(&self) {
+        if let Err(error) = self.link.ready() {
+            say(sentences::critical(format!("telling the keeper that we serve: {error}")));
+        }
+    }
+
+    fn clean_auto_logs(&self) {
+        if self.supervisord.nocleanup {
+            return;
+        }
+        for failure in auto::clean_up(&self.log_places) {
+            say(sentences::warning(failure));
+        }
+    }
+
+    /// Closes and opens every log file.
+    pub(super) fn reopen_logs(&mut self) {
+        self.plane.reopen_all();
+        say(sentences::reopened());
+    }
+
+    /// The end: answers who still waits, removes what we made, drains the main log.
+    fn leave(self, settings: &Settings) -> u8 {
+        for (_, asker) in self.askers {
+            super::questions::send(&asker, Answer::Done);
+        }
+        remove_pidfile(&self.supervisord, self.keeper_pid);
+        settings.remove_sockets();
+        self.plane.finish();
+        if let Err(error) = self.link.leave(0) {
+            eprintln!("appctl: telling the keeper goodbye: {error}");
+        }
+        0
+    }
+}
+
+fn take(parked: &mut BTreeMap<ParkKey, OwnedFd>, key: ParkKey) -> Result<OwnedFd, String> {
+    parked.remove(&key).ok_or_else(|| format!("the keeper does not hold {key:?}"))
+}
+
+fn take_listeners(parked: &mut BTreeMap<ParkKey, OwnedFd>) -> Vec<(u32, OwnedFd)> {
+    let mut listeners = Vec::new();
+    let mut number = 0;
+    while let Some(listener) = parked.remove(&ParkKey::Listener(number)) {
+        listeners.push((number, listener));
+        number += 1;
+    }
+    listeners
+}
+
+fn main_sink(supervisord: &SupervisordConfig) -> SinkConfig {
+    SinkConfig {
+        path: match &supervisord.logfile {
+            MainLogTarget::File(path) => Some(path.clone()),
+            MainLogTarget::None | MainLogTarget::Syslog => None,
+        },
+        mode: 0o666,
+        maxbytes: supervisord.logfile_maxbytes,
+        backups: supervisord.logfile_backups,
+        rotate: supervisord.logfile_rotate,
+        strip_ansi: false,
+    }
+}
+
+fn start_main_log(
+    plane: &Plane,
+    supervisord: &SupervisordConfig,
+    settings: &Settings,
+    parked: &mut BTreeMap<ParkKey, OwnedFd>,
+) -> Result<(), String> {
+    let write = take(parked, ParkKey::MainLogWrite)?;
+    let read = take(parked, ParkKey::MainLogRead)?;
+    plane.prepare(MAIN_LOG, main_sink(supervisord));
+    plane.attach(MAIN_LOG, 0, read);
+    let echo = settings.echoes_log();
+    mainlog::start(supervisord.loglevel, write, echo)
+        .map_err(|error| format!("starting the main log: {error}"))
+}
+
+fn write_pidfile(supervisord: &SupervisordConfig, pid: i32) {
+    let path = &supervisord.pidfile;
+    if let Err(error) = std::fs::write(path, format!("{pid}\n")) {
+        say(sentences::critical(format!("could not write pidfile {}: {error}", path.display())));
+    }
+}
+
+/// Removes the pid file if it is still ours.
+fn remove_pidfile(supervisord: &SupervisordConfig, pid: i32) {
+    let path = &supervisord.pidfile;
+    let ours = std::fs::read_to_string(path).is_ok_and(|text| text.trim() == pid.to_string());
+    if ours && let Err(error) = std::fs::remove_file(path) {
+        if error.kind() != io::ErrorKind::NotFound {
+            say(sentences::warning(format!("removing pidfile {}: {error}", path.display())));
+        }
+    }
+}

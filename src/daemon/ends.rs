@@ -1,0 +1,234 @@
+//! The end of a program: seen on its pidfd (or told by the keeper for one that an earlier brain
+//! started), recorded, reaped; then its output is drained, and only then is the end news.
+
+use std::time::Duration;
+
+use super::brain::Brain;
+use super::processes::{Ending, RecordedRun, RunId, owner_of, stream_of};
+use super::sentences::{self, say};
+use super::starts::output_key;
+use crate::control::{Answer, Channel, Failure};
+use crate::fleet::{Event, ExitStatus, ProcessId, Request};
+use crate::keeper::{ExitRecord, FromKeeper, ParkKey};
+use crate::launch;
+use crate::logs::{PlaneReport, StreamId};
+
+/// How long the news of an end waits for the rest of the output. A disk that hangs must not
+/// make a dead program look alive.
+const DRAIN_TIME: Duration = Duration::from_millis(100);
+
+impl Brain {
+    /// Takes at most `most` ended programs from the set of pidfds.
+    pub(super) fn take_deaths(&mut self, most: usize) -> usize {
+        let mut runs = Vec::new();
+        if let Err(error) = self.deaths.take(most, &mut runs) {
+            say(sentences::critical(format!("waiting for the end of programs: {error}")));
+        }
+        for run in &runs {
+            self.died(RunId(*run));
+        }
+        runs.len()
+    }
+
+    fn died(&mut self, run: RunId) {
+        let id = run.process();
+        let Some(current) =
+            self.processes.get_mut(&id).and_then(|process| process.run.as_mut())
+        else {
+            return;
+        };
+        if current.id != run || current.ending.is_some() || current.adopted {
+            return;
+        }
+        let status = match launch::peek_exit(&current.living) {
+            Ok(Some(status)) => status,
+            Ok(None) => return,
+            Err(_) => ExitStatus::Unknown,
+        };
+        self.deaths.forget(&current.living);
+        let pid = current.living.pid;
+        // Recorded while it is still a zombie: whoever follows us can never lose the status.
+        self.record(id, Some(RecordedRun::Ended { counter: run.counter(), pid, status }));
+        if let Some(current) = self.processes.get(&id).and_then(|process| process.run.as_ref())
+            && let Err(error) = launch::reap(&current.living)
+        {
+            say(sentences::trouble(format!("reaping pid {pid}: {error}")));
+        }
+        self.begin_ending(id, status);
+    }
+
+    /// The program ended with this status: drain its output, then tell.
+    pub(super) fn begin_ending(&mut self, id: ProcessId, status: ExitStatus) {
+        let deadline = self.now.stamp.after(DRAIN_TIME);
+        let Some(process) = self.processes.get_mut(&id) else { return };
+        let channels = process.channels();
+        let Some(run) = process.run.as_mut() else { return };
+        run.stdin = None;
+        run.ending = Some(Ending { status, undrained: channels.len() as u8, deadline });
+        let run = run.id;
+        self.endings.insert(id, deadline);
+        for channel in channels {
+            self.plane.drain(stream_of(id, *channel), run.0);
+        }
+    }
+
+    fn drained(&mut self, id: ProcessId, run: u64) {
+        let Some(current) =
+            self.processes.get_mut(&id).and_then(|process| process.run.as_mut())
+        else {
+            return;
+        };
+        let Some(ending) = current.ending.as_mut().filter(|_| current.id.0 == run) else { return };
+        ending.undrained = ending.undrained.saturating_sub(1);
+        if ending.undrained == 0 {
+            self.tell_end(id);
+        }
+    }
+
+    /// Tells the ends whose output could not be drained in time.
+    pub(super) fn end_overdue(&mut self) {
+        let now = self.now.stamp;
+        let overdue: Vec<ProcessId> = self
+            .endings
+            .iter()
+            .filter(|(_, deadline)| **deadline <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in overdue {
+            self.tell_end(id);
+        }
+    }
+
+    fn tell_end(&mut self, id: ProcessId) {
+        self.endings.remove(&id);
+        let Some(process) = self.processes.get_mut(&id) else { return };
+        let Some(run) = process.run.take() else { return };
+        let Some(ending) = run.ending else { return };
+        if let Err(error) = self.link.unpark(&[ParkKey::Stdin(run.id.0)]) {
+            say(sentences::trouble(format!("closing a parked standard input: {error}")));
+        }
+        let pid = run.living.pid;
+        if run.adopted {
+            let start_time = run.living.start_time;
+            self.acknowledge(ExitRecord { pid, start_time, status: ending.status });
+        }
+        self.changed.insert(id);
+        self.events.push_back(Event::Exited { process: id, pid, status: ending.status });
+    }
+
+    fn acknowledge(&mut self, record: ExitRecord) {
+        if let Err(error) = self.link.acknowledge(record) {
+            say(sentences::trouble(format!("acknowledging the end of pid {}: {error}", record.pid)));
+        }
+    }
+
+    /// What the keeper tells: the end of an orphan, a signal, or nothing any more.
+    pub(super) fn hear_keeper(&mut self, message: FromKeeper) {
+        match message {
+            FromKeeper::Exited(record) => self.orphan_ended(record),
+            FromKeeper::Signal { number } => self.hear_signal(number),
+            FromKeeper::Gone => {
+                say(sentences::critical(
+                    "the keeper is gone; programs go on, but nobody will replace this brain",
+                ));
+            }
+        }
+    }
+
+    pub(super) fn orphan_ended(&mut self, record: ExitRecord) {
+        let owner = self.processes.iter().find(|(_, process)| {
+            process.run.as_ref().is_some_and(|run| {
+                run.ending.is_none()
+                    && run.living.pid == record.pid
+                    && run.living.start_time == record.start_time
+            })
+        });
+        match owner.map(|(id, _)| *id) {
+            Some(id) => self.begin_ending(id, record.status),
+            None => {
+                let how = sentences::how_it_ended(record.status);
+                say(sentences::information(format!("reaped unknown pid {} ({how})", record.pid)));
+                self.acknowledge(record);
+            }
+        }
+    }
+
+    fn hear_signal(&mut self, number: u8) {
+        say(sentences::received(number, self.fleet.is_leaving()));
+        match number {
+            1 if !self.fleet.is_leaving() => self.start_over(None),
+            2 | 3 | 15 => self.ask_fleet(Request::Shutdown, None),
+            12 => self.reopen_logs(),
+            _ => {}
+        }
+    }
+
+    /// What the log plane reports.
+    pub(super) fn hear_plane(&mut self, report: PlaneReport) {
+        match report {
+            PlaneReport::Prepared { stream, result } => match owner_of(stream) {
+                Some((id, channel)) => self.prepared(id, channel, result),
+                None => {
+                    if let Err(error) = result {
+                        eprintln!("appctl: opening the main log: {error}");
+                    }
+                }
+            },
+            PlaneReport::Drained { stream, generation } => {
+                if let Some((id, _)) = owner_of(stream) {
+                    self.drained(id, generation);
+                }
+            }
+            PlaneReport::Ended { stream, generation } => {
+                if let Some((_, channel)) = owner_of(stream)
+                    && let Err(error) = self.link.unpark(&[output_key(RunId(generation), channel)])
+                {
+                    say(sentences::trouble(format!("closing a parked output: {error}")));
+                }
+            }
+            PlaneReport::Stalled { stream, text } => {
+                say(sentences::log_stalled(&self.stream_name(stream), &text));
+                self.set_log_trouble(stream, text);
+            }
+            PlaneReport::Recovered { stream } => {
+                say(sentences::log_recovered(&self.stream_name(stream)));
+                self.set_log_trouble(stream, String::new());
+            }
+            PlaneReport::Cleared { stream, result } => self.cleared(stream, result),
+        }
+    }
+
+    fn set_log_trouble(&mut self, stream: StreamId, text: String) {
+        if let Some((id, channel)) = owner_of(stream)
+            && let Some(process) = self.processes.get_mut(&id)
+        {
+            process.log_trouble[channel as usize] = text;
+        }
+    }
+
+    fn stream_name(&self, stream: StreamId) -> String {
+        match owner_of(stream) {
+            None => "supervisord".to_owned(),
+            Some((id, channel)) => {
+                let output = if channel == Channel::Stdout { "stdout" } else { "stderr" };
+                match self.processes.get(&id) {
+                    Some(process) => format!("{} {output}", process.name),
+                    None => format!("a removed process, {output}"),
+                }
+            }
+        }
+    }
+
+    fn cleared(&mut self, stream: StreamId, result: std::io::Result<()>) {
+        let Some(tickets) = self.clears.remove(&stream) else { return };
+        for ticket in tickets {
+            let failure = result.as_ref().err().map(|error| {
+                Failure::Other(format!("clearing the log of {}: {error}", self.stream_name(stream)))
+            });
+            match failure {
+                None => self.finish_reply(ticket, Answer::Done),
+                Some(failure) => self.finish_reply(ticket, Answer::Failed(failure)),
+            }
+        }
+    }
+}

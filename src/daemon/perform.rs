@@ -1,0 +1,112 @@
+//! Performs what the fleet decides. One small function per action; nothing is decided here.
+
+use super::brain::Brain;
+use super::processes::{Process, RunId};
+use super::sentences::{self, say};
+use super::turn::Outcome;
+use crate::config::Signal;
+use crate::control::Answer;
+use crate::fleet::{Action, Change, Event, KillPurpose, ProcessId, ProcessName};
+use crate::launch;
+use crate::logs::auto;
+
+impl Brain {
+    pub(super) fn perform(&mut self, action: Action) {
+        match action {
+            Action::Start { process } => self.prepare_start(process),
+            Action::Kill { process, pid, signal, group, purpose } => {
+                self.kill(process, pid, signal, group, purpose);
+            }
+            Action::Changed(change) => self.publish_change(&change),
+            Action::GroupAdded { group, processes } => self.add_group(&group, processes),
+            Action::GroupRemoved { group, processes } => self.remove_group(&group, &processes),
+            Action::Report { ticket, report } => self.reply(ticket, Answer::Report(report)),
+            Action::Answered { ticket } => self.finish_reply(ticket, Answer::Done),
+            Action::Waiting { living } => say(sentences::waiting_to_die(&living)),
+            Action::Finished { start_over } => {
+                self.finished =
+                    Some(if start_over { Outcome::StartOver } else { Outcome::Shutdown });
+            }
+        }
+    }
+
+    fn publish_change(&mut self, change: &Change) {
+        self.changed.insert(change.process);
+        let Some(process) = self.processes.get(&change.process) else { return };
+        let exitcodes = &process.config.policy.exitcodes;
+        if let Some(line) = sentences::changed(&process.name, change, exitcodes) {
+            say(line);
+        }
+        self.bulletin.publish(self.now.wall, &process.name, change);
+    }
+
+    fn kill(
+        &mut self,
+        id: ProcessId,
+        pid: i32,
+        signal: Signal,
+        group: bool,
+        purpose: KillPurpose,
+    ) {
+        // The decision to stop must outlive us before its effect can be seen.
+        self.remember();
+        let Some(process) = self.processes.get(&id) else { return };
+        let Some(run) = process.run.as_ref().filter(|run| run.living.pid == pid) else { return };
+        say(sentences::killing(&process.name, pid, signal, group, purpose));
+        // Somebody who is gone already is not a failure: the news of the end is under way.
+        if let Err(error) = launch::kill(&run.living, signal, group) {
+            let reason = format!("sending {} to pid {pid}: {error}", signal.name());
+            self.events.push_back(Event::SignalFailed { process: id, reason });
+        }
+    }
+
+    fn add_group(&mut self, name: &str, members: Vec<(ProcessId, ProcessName)>) {
+        let Some(config) = self.incoming.remove(name) else {
+            say(sentences::trouble(format!("group {name} was added without a configuration")));
+            return;
+        };
+        for ((id, name), config) in members.into_iter().zip(config.processes.iter().cloned()) {
+            let files = auto::settle_files(&name.process, &config, &self.log_places);
+            let process = Process {
+                name,
+                config,
+                files,
+                slot: self.slots.take(),
+                runs: 0,
+                preparing: None,
+                run: None,
+                log_trouble: Default::default(),
+            };
+            self.processes.insert(id, process);
+            self.changed.insert(id);
+        }
+        self.groups.insert(name.to_owned(), config);
+        self.structure_changed = true;
+    }
+
+    fn remove_group(&mut self, name: &str, members: &[ProcessId]) {
+        self.groups.remove(name);
+        for id in members {
+            let Some(process) = self.processes.remove(id) else { continue };
+            for channel in process.channels() {
+                self.plane.forget(super::processes::stream_of(*id, *channel));
+            }
+            if let Some(run) = &process.run {
+                self.let_go(run.id);
+            }
+            self.changed.remove(id);
+            self.slots.give_back(process.slot);
+            if let Err(error) = self.ledger.vacate(process.slot) {
+                say(sentences::trouble(format!("clearing ledger slot {}: {error}", process.slot)));
+            }
+        }
+        self.structure_changed = true;
+    }
+
+    /// Closes the descriptors of a run that is over, here and in the keeper.
+    pub(super) fn let_go(&mut self, run: RunId) {
+        if let Err(error) = self.link.unpark(&run.keys()) {
+            say(sentences::trouble(format!("closing parked descriptors: {error}")));
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Answers what clients ask: from the tables at once, or by a request to the fleet whose reports
+//! come back under a ticket.
+
+use async_std::channel::Sender;
+
+use super::brain::Brain;
+use super::processes::{MAIN_LOG, Process, stream_of};
+use super::status::{Facts, description};
+use crate::config::MainLogTarget;
+use crate::control::{Answer, Ask, Failure, ProcessView, Question};
+use crate::fleet::{Done, Event, ExitStatus, ProcessId, Refusal, Report, Request, Selector, Ticket};
+
+/// Somebody who waits for an answer, or nobody.
+pub type Asker = Option<Sender<Answer>>;
+
+impl Brain {
+    /// Answers a question, now or later.
+    pub(super) fn answer(&mut self, question: Question) {
+        let Question { ask, reply, .. } = question;
+        match ask {
+            Ask::Status(selectors) => self.answer_status(&selectors, &reply),
+            Ask::Start { selectors, wait } => {
+                self.ask_fleet(Request::Start { selectors, wait }, Some(reply));
+            }
+            Ask::Stop { selectors, wait } => {
+                self.ask_fleet(Request::Stop { selectors, wait }, Some(reply));
+            }
+            Ask::Restart(selectors) => self.ask_fleet(Request::Restart { selectors }, Some(reply)),
+            Ask::Signal { signal, selectors } => {
+                self.ask_fleet(Request::Signal { selectors, signal }, Some(reply));
+            }
+            Ask::Remove(groups) => self.ask_fleet(Request::Remove { groups }, Some(reply)),
+            Ask::Shutdown => self.ask_fleet(Request::Shutdown, Some(reply)),
+            Ask::StartOver => self.start_over(Some(reply)),
+            Ask::Reread => self.reread(&reply),
+            Ask::Update(groups) => self.update(&groups, reply),
+            Ask::Add(groups) => self.add(&groups, reply),
+            Ask::Avail => self.avail(&reply),
+            Ask::Pid => value(&reply, self.keeper_pid.to_string()),
+            Ask::Version => value(&reply, env!("CARGO_PKG_VERSION").to_owned()),
+            Ask::Clear(selectors) => self.clear(&selectors, reply),
+            Ask::ClearMain => self.clear_main(reply),
+            Ask::Reopen => {
+                self.reopen_logs();
+                send(&reply, Answer::Done);
+            }
+            Ask::Rotate(selectors) => self.rotate(&selectors, &reply),
+            Ask::LogOf { name, channel } => {
+                let found = self.select_process(&Selector::Process(name));
+                let file = found.and_then(|process| {
+                    process.file(channel).cloned().ok_or(Failure::NoLogFile)
+                });
+                send(&reply, file.map_or_else(Answer::Failed, Answer::Log));
+            }
+            Ask::MainLog => {
+                let answer = match &self.supervisord.logfile {
+                    MainLogTarget::File(path) => Answer::Log(path.clone()),
+                    _ => Answer::Failed(Failure::NoLogFile),
+                };
+                send(&reply, answer);
+            }
+            Ask::Stdin { name, bytes } => {
+                let written = self.write_stdin(&Selector::Process(name), &bytes);
+                send(&reply, written.map_or_else(Answer::Failed, |()| Answer::Done));
+            }
+            Ask::Events => {
+                if let Err(reply) = self.bulletin.listen(reply) {
+                    fail(&reply, "too many clients follow the events");
+                }
+            }
+        }
+    }
+
+    /// Puts a request to the fleet under a new ticket.
+    pub(super) fn ask_fleet(&mut self, request: Request, asker: Asker) {
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        if let Some(reply) = asker {
+            self.askers.insert(ticket, reply);
+        }
+        self.events.push_back(Event::Asked { ticket, request });
+        self.settle();
+    }
+
+    /// Passes on one item of an answer.
+    pub(super) fn reply(&mut self, ticket: Ticket, answer: Answer) {
+        let Some(asker) = self.askers.get(&ticket) else { return };
+        if asker.try_send(answer).is_err() {
+            self.askers.remove(&ticket);
+            self.events.push_back(Event::Abandoned { ticket });
+        }
+    }
+
+    /// Passes on the last item of an answer; of several parts, once the last one is done.
+    pub(super) fn finish_reply(&mut self, ticket: Ticket, answer: Answer) {
+        if let Some(parts) = self.parts.get_mut(&ticket) {
+            *parts = parts.saturating_sub(1);
+            if *parts > 0 {
+                return;
+            }
+            self.parts.remove(&ticket);
+        }
+        if let Some(asker) = self.askers.remove(&ticket) {
+            send(&asker, answer);
+        }
+    }
+
+    fn answer_status(&self, selectors: &[Selector], reply: &Sender<Answer>) {
+        let everything = [Selector::All];
+        let selectors = if selectors.is_empty() { &everything } else { selectors };
+        for selected in self.fleet.select(selectors) {
+            let answer = match selected {
+                Ok(id) => match self.view(id) {
+                    Some(view) => Answer::Process(Box::new(view)),
+                    None => continue,
+                },
+                Err((subject, refusal)) => refused(subject, refusal),
+            };
+            send(reply, answer);
+        }
+        send(reply, Answer::Done);
+    }
+
+    /// A process as clients see it.
+    pub(super) fn view(&self, id: ProcessId) -> Option<ProcessView> {
+        let (held, of_fleet) = (self.processes.get(&id)?, self.fleet.get(id)?);
+        let start = of_fleet.started().map_or(0, |moment| moment.wall);
+        let stop = of_fleet.ended().map_or(0, |moment| moment.wall);
+        let pid = of_fleet.pid().unwrap_or(0);
+        let uptime = match of_fleet.started() {
+            Some(moment) if pid != 0 => self.now.stamp.since(moment.stamp).as_secs(),
+            _ => 0,
+        };
+        let state = of_fleet.state();
+        let spawn_error = of_fleet.spawn_error().to_owned();
+        let facts = Facts { state, pid, uptime, start, stop, spawn_error: &spawn_error };
+        let file = |channel| {
+            held.file(channel).map_or_else(String::new, |path| path.display().to_string())
+        };
+        Some(ProcessView {
+            name: held.name.clone(),
+            state,
+            description: description(facts),
+            pid,
+            start,
+            stop,
+            now: self.now.wall,
+            uptime,
+            exit_status: match of_fleet.exit_status() {
+                Some(ExitStatus::Code(code)) => i32::from(code),
+                Some(ExitStatus::Signal { .. }) => -1,
+                Some(ExitStatus::Unknown) | None => 0,
+            },
+            stdout_logfile: file(crate::control::Channel::Stdout),
+            stderr_logfile: file(crate::control::Channel::Stderr),
+            log_trouble: held.trouble(),
+            spawn_error,
+        })
+    }
+
+    fn select_process(&self, selector: &Selector) -> Result<&Process, Failure> {
+        let selected = self.fleet.select(std::slice::from_ref(selector)).into_iter().next();
+        match selected {
+            Some(Ok(id)) => {
+                self.processes.get(&id).ok_or(Failure::Refused(Refusal::NoSuchProcess))
+            }
+            Some(Err((_, refusal))) => Err(Failure::Refused(refusal)),
+            None => Err(Failure::Refused(Refusal::NoSuchProcess)),
+        }
+    }
+
+    fn write_stdin(&self, selector: &Selector, bytes: &[u8]) -> Result<(), Failure> {
+        let process = self.select_process(selector)?;
+        let stdin = process.run.as_ref().and_then(|run| run.stdin.as_ref());
+        let stdin = stdin.ok_or(Failure::Refused(Refusal::NotRunning))?;
+        match rustix::io::write(stdin, bytes) {
+            Ok(written) if written == bytes.len() => Ok(()),
+            Ok(written) => Err(Failure::Other(format!(
+                "only {written} of {} bytes fit into its standard input, which it does not read",
+                bytes.len()
+            ))),
+            Err(error) => Err(Failure::Other(format!("writing to its standard input: {error}"))),
+        }
+    }
+
+    fn clear(&mut self, selectors: &[Selector], reply: Sender<Answer>) {
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        let mut parts = 0;
+        for selected in self.fleet.select(selectors) {
+            let id = match selected {
+                Ok(id) => id,
+                Err((subject, refusal)) => {
+                    send(&reply, refused(subject, refusal));
+                    continue;
+                }
+            };
+            let Some(process) = self.processes.get(&id) else { continue };
+            for channel in process.channels() {
+                let stream = stream_of(id, *channel);
+                self.plane.prepare(stream, process.sink(*channel, self.supervisord.strip_ansi));
+                self.plane.clear(stream);
+                self.clears.entry(stream).or_default().push(ticket);
+                parts += 1;
+            }
+            let subject = process.name.to_string();
+            send(&reply, Answer::Report(Report { subject, result: Ok(Done::Cleared) }));
+        }
+        self.await_parts(ticket, parts, reply);
+    }
+
+    fn clear_main(&mut self, reply: Sender<Answer>) {
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        self.plane.clear(MAIN_LOG);
+        self.clears.entry(MAIN_LOG).or_default().push(ticket);
+        self.await_parts(ticket, 1, reply);
+    }
+
+    fn await_parts(&mut self, ticket: Ticket, parts: usize, reply: Sender<Answer>) {
+        if parts == 0 {
+            send(&reply, Answer::Done);
+        } else {
+            self.parts.insert(ticket, parts);
+            self.askers.insert(ticket, reply);
+        }
+    }
+
+    fn rotate(&self, selectors: &[Selector], reply: &Sender<Answer>) {
+        for selected in self.fleet.select(selectors) {
+            match selected {
+                Ok(id) => {
+                    let Some(process) = self.processes.get(&id) else { continue };
+                    for channel in process.channels() {
+                        self.plane.rotate(stream_of(id, *channel));
+                    }
+                    let subject = process.name.to_string();
+                    send(reply, Answer::Report(Report { subject, result: Ok(Done::Rotated) }));
+                }
+                Err((subject, refusal)) => send(reply, refused(subject, refusal)),
+            }
+        }
+        send(reply, Answer::Done);
+    }
+}
+
+/// Sends without waiting; a client that went away is no error.
+pub(super) fn send(reply: &Sender<Answer>, answer: Answer) {
+    let _ = reply.try_send(answer);
+}
+
+fn value(reply: &Sender<Answer>, value: String) {
+    send(reply, Answer::Value(value));
+    send(reply, Answer::Done);
+}
+
+/// Ends an answer with a failure in words.
+pub(super) fn fail(reply: &Sender<Answer>, text: impl Into<String>) {
+    send(reply, Answer::Failed(Failure::Other(text.into())));
+}
+
+fn refused(subject: String, refusal: Refusal) -> Answer {
+    Answer::Report(Report { subject, result: Err(refusal) })
+}

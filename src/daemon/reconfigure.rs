@@ -1,0 +1,213 @@
+//! Reading the configuration again while programs run: what differs, and following it.
+//!
+//! A broken file changes nothing: it is read whole and found good before anything is touched.
+
+use std::collections::BTreeMap;
+
+use async_std::channel::Sender;
+
+use super::brain::Brain;
+use super::questions::{Asker, fail, send};
+use super::sentences::{self, say};
+use crate::config::{self, Config, Diagnostics, GroupConfig, RealHost, Severity};
+use crate::control::{Answer, AvailView, DifferenceKind, Failure};
+use crate::fleet::{GroupPolicy, ProcessName, Refusal, Report, Request};
+
+impl Brain {
+    /// Reads the configuration file again; on success it becomes the one last read.
+    fn read_configuration(&mut self) -> Result<(), Diagnostics> {
+        let loaded = config::load(&RealHost::default(), &self.source)?;
+        for notice in &loaded.notices {
+            if notice.severity != Severity::Info {
+                say(sentences::warning(notice));
+            }
+        }
+        self.last_read = loaded.config;
+        Ok(())
+    }
+
+    /// Groups that differ between what is in force and what was last read.
+    fn differences(&self) -> Differences {
+        let in_force: Vec<&GroupConfig> = self.groups.values().collect();
+        Differences::between(&in_force, &self.last_read)
+    }
+
+    pub(super) fn reread(&mut self, reply: &Sender<Answer>) {
+        if self.fleet.is_leaving() {
+            return send(reply, Answer::Failed(Failure::Refused(Refusal::ShuttingDown)));
+        }
+        if let Err(diagnostics) = self.read_configuration() {
+            return refuse_configuration(reply, &diagnostics);
+        }
+        let differences = self.differences();
+        let kinds = [
+            (DifferenceKind::Available, differences.added.keys().collect::<Vec<_>>()),
+            (DifferenceKind::Changed, differences.changed.keys().collect()),
+            (DifferenceKind::Disappeared, differences.removed.iter().collect()),
+        ];
+        for (kind, groups) in kinds {
+            for group in groups {
+                send(reply, Answer::Difference { group: group.clone(), kind });
+            }
+        }
+        send(reply, Answer::Done);
+    }
+
+    pub(super) fn update(&mut self, only: &[String], reply: Sender<Answer>) {
+        if self.fleet.is_leaving() {
+            return send(&reply, Answer::Failed(Failure::Refused(Refusal::ShuttingDown)));
+        }
+        if let Err(diagnostics) = self.read_configuration() {
+            return refuse_configuration(&reply, &diagnostics);
+        }
+        let mut differences = self.differences();
+        if !only.is_empty() && !only.iter().any(|name| name == "all") {
+            for name in only {
+                let known = self.groups.contains_key(name)
+                    || self.last_read.groups.iter().any(|group| group.name == *name);
+                if !known {
+                    let result = Err(Refusal::NoSuchGroup);
+                    send(&reply, Answer::Report(Report { subject: name.clone(), result }));
+                }
+            }
+            differences.keep_only(only);
+        }
+        let Differences { added, changed, removed } = differences;
+        let request = Request::Update {
+            removed,
+            changed: changed.values().map(group_policy).collect(),
+            added: added.values().map(group_policy).collect(),
+        };
+        self.incoming.extend(added);
+        self.incoming.extend(changed);
+        self.structure_changed = true;
+        self.ask_fleet(request, Some(reply));
+    }
+
+    pub(super) fn add(&mut self, names: &[String], reply: Sender<Answer>) {
+        let mut groups = Vec::new();
+        for name in names {
+            let found = self.last_read.groups.iter().find(|group| group.name == *name).cloned();
+            match found {
+                Some(group) if !self.groups.contains_key(name) => {
+                    groups.push(group_policy(&group));
+                    self.incoming.insert(name.clone(), group);
+                }
+                Some(group) => groups.push(group_policy(&group)),
+                None => {
+                    let result = Err(Refusal::NoSuchGroup);
+                    send(&reply, Answer::Report(Report { subject: name.clone(), result }));
+                }
+            }
+        }
+        self.structure_changed = true;
+        self.ask_fleet(Request::Add { groups }, Some(reply));
+    }
+
+    pub(super) fn avail(&mut self, reply: &Sender<Answer>) {
+        for group in &self.last_read.groups {
+            for process in &group.processes {
+                let name =
+                    ProcessName { group: group.name.clone(), process: process.name.clone() };
+                send(
+                    reply,
+                    Answer::Available(AvailView {
+                        name,
+                        in_use: self.groups.contains_key(&group.name),
+                        autostart: process.policy.autostart,
+                        group_priority: group.priority,
+                        process_priority: process.policy.priority,
+                    }),
+                );
+            }
+        }
+        send(reply, Answer::Done);
+    }
+
+    /// Stops everything and starts over with the file as it is now, if it is good.
+    pub(super) fn start_over(&mut self, asker: Asker) {
+        if let Err(diagnostics) = self.read_configuration() {
+            say(sentences::trouble(
+                "the configuration is broken: everything stays as it is, nothing was restarted",
+            ));
+            for diagnostic in diagnostics.iter() {
+                say(sentences::trouble(diagnostic));
+            }
+            if let Some(reply) = asker {
+                refuse_configuration(&reply, &diagnostics);
+            }
+            return;
+        }
+        self.ask_fleet(Request::StartOver, asker);
+    }
+
+    /// Puts every group of the configuration last read into an empty fleet.
+    pub(super) fn add_all(&mut self) {
+        let groups = self.last_read.groups.clone();
+        let request = Request::Add { groups: groups.iter().map(group_policy).collect() };
+        self.incoming = groups.into_iter().map(|group| (group.name.clone(), group)).collect();
+        self.ask_fleet(request, None);
+    }
+}
+
+/// Groups that differ between two configurations.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Differences {
+    added: BTreeMap<String, GroupConfig>,
+    changed: BTreeMap<String, GroupConfig>,
+    removed: Vec<String>,
+}
+
+impl Differences {
+    fn between(in_force: &[&GroupConfig], wanted: &Config) -> Differences {
+        let mut differences = Differences::default();
+        let now: BTreeMap<&str, &GroupConfig> =
+            in_force.iter().map(|group| (group.name.as_str(), *group)).collect();
+        for group in &wanted.groups {
+            match now.get(group.name.as_str()) {
+                None => _ = differences.added.insert(group.name.clone(), group.clone()),
+                Some(present) if *present != group => {
+                    differences.changed.insert(group.name.clone(), group.clone());
+                }
+                Some(_) => {}
+            }
+        }
+        for group in in_force {
+            if !wanted.groups.iter().any(|wanted| wanted.name == group.name) {
+                differences.removed.push(group.name.clone());
+            }
+        }
+        differences
+    }
+
+    fn keep_only(&mut self, names: &[String]) {
+        self.added.retain(|name, _| names.contains(name));
+        self.changed.retain(|name, _| names.contains(name));
+        self.removed.retain(|name| names.contains(name));
+    }
+}
+
+fn group_policy(group: &GroupConfig) -> GroupPolicy {
+    GroupPolicy {
+        name: group.name.clone(),
+        priority: group.priority,
+        processes: group
+            .processes
+            .iter()
+            .map(|process| (process.name.clone(), process.policy.clone()))
+            .collect(),
+    }
+}
+
+fn refuse_configuration(reply: &Sender<Answer>, diagnostics: &Diagnostics) {
+    for diagnostic in diagnostics.iter() {
+        send(reply, Answer::Diagnostic(diagnostic.to_string()));
+    }
+    match diagnostics.first_error() {
+        Some(error) => {
+            let text = error.supervisor_text.clone();
+            send(reply, Answer::Failed(Failure::CannotReread(text)));
+        }
+        None => fail(reply, "the configuration cannot be read"),
+    }
+}

@@ -1,0 +1,230 @@
+//! Taking over from a brain that died: the structure and the ledger say what was, the keeper says
+//! what ended meanwhile, the kernel says what lives. Nothing is started twice, nothing is
+//! forgotten, and an end that nobody saw is *unknown*.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use super::brain::Brain;
+use super::memory::{Record, STRUCTURE_VERSION, Structure};
+use super::processes::{Ending, Process, RecordedRun, Run, RunId, Slots, stream_of};
+use super::sentences::{self, say};
+use crate::control::Channel;
+use crate::fleet::{Event, ExitStatus, Fleet, ProcessId, ProcessName};
+use crate::keeper::{ExitRecord, Ledger, ParkKey, blob};
+use crate::launch::{self, Living};
+
+/// How long the keeper has to tell how a program ended that is gone when it is looked for.
+const LOST_TIME: Duration = Duration::from_secs(1);
+
+/// What a predecessor left.
+#[derive(Debug)]
+pub struct Legacy {
+    /// The structure.
+    pub structure: Structure,
+    /// The fleet as it was.
+    pub fleet: Fleet,
+    /// The records by process.
+    pub records: BTreeMap<ProcessId, Record>,
+}
+
+/// Reads what a predecessor left; the error says why it cannot be used.
+pub fn read_legacy(structure: &OwnedFd, ledger: &Ledger) -> Result<Legacy, String> {
+    let bytes = blob::read(structure).map_err(|error| format!("the structure: {error}"))?;
+    let structure: Structure =
+        postcard::from_bytes(&bytes).map_err(|error| format!("the structure: {error}"))?;
+    if structure.version != STRUCTURE_VERSION {
+        return Err(format!(
+            "the structure has version {}, this binary reads {STRUCTURE_VERSION}",
+            structure.version
+        ));
+    }
+    let slots = ledger.read_all().map_err(|error| format!("the ledger: {error}"))?;
+    let mut records = BTreeMap::new();
+    for (slot, bytes) in slots {
+        let Ok(record) = postcard::from_bytes::<Record>(&bytes) else { continue };
+        let known = structure.members.get(&record.process);
+        if known.is_some_and(|member| member.slot == slot) {
+            records.insert(record.process, record);
+        }
+    }
+    let fleet_records = records.iter().map(|(id, record)| (*id, record.fleet.clone())).collect();
+    let fleet = Fleet::restore(structure.fleet.clone(), fleet_records)
+        .map_err(|error| format!("the fleet: {error}"))?;
+    Ok(Legacy { structure, fleet, records })
+}
+
+impl Brain {
+    /// Continues where the predecessor stopped.
+    pub(super) fn take_over(
+        &mut self,
+        legacy: Legacy,
+        mut parked: BTreeMap<ParkKey, OwnedFd>,
+        exits: Vec<ExitRecord>,
+        incarnation: u32,
+    ) {
+        let Legacy { structure, fleet, records } = legacy;
+        let names: BTreeMap<ProcessId, ProcessName> =
+            fleet.processes().map(|(id, process)| (id, process.name().clone())).collect();
+        self.fleet = fleet;
+        self.slots = Slots::except(structure.members.values().map(|member| member.slot));
+        let mut configs: BTreeMap<(&str, &str), _> = BTreeMap::new();
+        for group in structure.groups.values() {
+            for process in &group.processes {
+                configs.insert((group.name.as_str(), process.name.as_str()), process);
+            }
+        }
+        for (id, member) in &structure.members {
+            let Some(name) = names.get(id) else { continue };
+            let key = (name.group.as_str(), name.process.as_str());
+            let Some(config) = configs.get(&key) else { continue };
+            let process = Process {
+                name: name.clone(),
+                config: (*config).clone(),
+                files: member.files.clone(),
+                slot: member.slot,
+                runs: records.get(id).map_or(0, |record| record.runs),
+                preparing: None,
+                run: None,
+                log_trouble: Default::default(),
+            };
+            self.processes.insert(*id, process);
+        }
+        self.groups = structure.groups.clone();
+        self.incoming = structure.incoming.clone();
+
+        let adopted = self.adopt_runs(&records, &mut parked);
+        say(sentences::took_over(incarnation, adopted));
+        self.reattach(&mut parked);
+        for record in exits {
+            self.orphan_ended(record);
+        }
+    }
+
+    /// Finds the programs again. Those that are gone wait for the keeper's word on how they ended.
+    fn adopt_runs(
+        &mut self,
+        records: &BTreeMap<ProcessId, Record>,
+        parked: &mut BTreeMap<ParkKey, OwnedFd>,
+    ) -> usize {
+        let mut adopted = 0;
+        for (id, record) in records {
+            let Some(process) = self.processes.get_mut(id) else { continue };
+            let Some(recorded) = record.run else {
+                // STARTING without a run: the start had not got as far as an intent.
+                if self.fleet.awaits_spawn(*id) {
+                    self.prepare_start(*id);
+                }
+                continue;
+            };
+            match recorded {
+                RecordedRun::Intended { counter, stdin_inode } => {
+                    match launch::find_by_stdin(self.keeper_pid, stdin_inode) {
+                        Some(living) => {
+                            let pid = living.pid;
+                            let run = RunId::new(*id, counter);
+                            process.run = Some(adopted_run(run, living, parked));
+                            self.events.push_back(Event::Spawned { process: *id, pid });
+                            adopted += 1;
+                        }
+                        None => self.prepare_start(*id),
+                    }
+                }
+                RecordedRun::Living { counter, pid, start_time } => {
+                    let run = RunId::new(*id, counter);
+                    let living = match launch::adopt(pid, start_time) {
+                        Ok(Some(living)) => {
+                            adopted += 1;
+                            living
+                        }
+                        Ok(None) | Err(_) => {
+                            self.lost.insert(*id, self.now.stamp.after(LOST_TIME));
+                            Living::gone(pid, start_time)
+                        }
+                    };
+                    if self.fleet.awaits_spawn(*id) {
+                        self.events.push_back(Event::Spawned { process: *id, pid });
+                    }
+                    process.run = Some(adopted_run(run, living, parked));
+                }
+                RecordedRun::Ended { counter, pid, status } => {
+                    let run = RunId::new(*id, counter);
+                    let mut run = adopted_run(run, Living::gone(pid, 0), parked);
+                    let undrained = process.channels().len() as u8;
+                    run.ending = Some(Ending { status, undrained, deadline: self.now.stamp });
+                    process.run = Some(run);
+                }
+            }
+        }
+        adopted
+    }
+
+    /// Gives every parked output back to the log plane, also those that descendants of earlier
+    /// runs still hold; what belongs to nobody any more is closed.
+    fn reattach(&mut self, parked: &mut BTreeMap<ParkKey, OwnedFd>) {
+        let ids: Vec<ProcessId> = self.processes.keys().copied().collect();
+        for id in ids {
+            let Some(process) = self.processes.get(&id) else { continue };
+            for channel in process.channels() {
+                let sink = process.sink(*channel, self.supervisord.strip_ansi);
+                self.plane.prepare(stream_of(id, *channel), sink);
+            }
+        }
+        for (key, descriptor) in std::mem::take(parked) {
+            let (run, channel) = match key {
+                ParkKey::Stdout(run) => (RunId(run), Channel::Stdout),
+                ParkKey::Stderr(run) => (RunId(run), Channel::Stderr),
+                ParkKey::Stdin(run) => {
+                    drop(descriptor);
+                    self.close_parked(&[ParkKey::Stdin(run)]);
+                    continue;
+                }
+                _ => continue,
+            };
+            if self.processes.contains_key(&run.process()) {
+                self.plane.attach(stream_of(run.process(), channel), run.0, descriptor);
+            } else {
+                self.close_parked(&[key]);
+            }
+        }
+        let ended: Vec<(ProcessId, ExitStatus)> = self
+            .processes
+            .iter()
+            .filter_map(|(id, process)| Some((*id, process.run.as_ref()?.ending?.status)))
+            .collect();
+        for (id, status) in ended {
+            self.begin_ending(id, status);
+        }
+    }
+
+    /// Programs that are gone and whose end the keeper has not told in time. It was their parent
+    /// from the moment our predecessor died, so it tells all it knows; the rest is unknown.
+    pub(super) fn end_lost(&mut self) {
+        let now = self.now.stamp;
+        let due: Vec<ProcessId> =
+            self.lost.iter().filter(|(_, due)| **due <= now).map(|(id, _)| *id).collect();
+        for id in due {
+            self.lost.remove(&id);
+            let told = self
+                .processes
+                .get(&id)
+                .and_then(|process| process.run.as_ref())
+                .is_none_or(|run| run.ending.is_some());
+            if !told {
+                self.begin_ending(id, ExitStatus::Unknown);
+            }
+        }
+    }
+
+    fn close_parked(&self, keys: &[ParkKey]) {
+        if let Err(error) = self.link.unpark(keys) {
+            say(sentences::trouble(format!("closing parked descriptors: {error}")));
+        }
+    }
+}
+
+fn adopted_run(id: RunId, living: Living, parked: &mut BTreeMap<ParkKey, OwnedFd>) -> Run {
+    let stdin = parked.remove(&ParkKey::Stdin(id.0));
+    Run { id, living, stdin, adopted: true, ending: None }
+}

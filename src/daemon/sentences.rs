@@ -1,0 +1,280 @@
+//! Every line the daemon writes into its own log, said in one place.
+//!
+//! Functions from facts to a [`Line`]; the wording of those that Supervisor has too is
+//! Supervisor's (its message table), because scripts search for them. Pure: [`say`] is the only
+//! effect and hands a line to the `log` facade.
+
+use crate::config::{LogLevel, Signal};
+use crate::fleet::{Cause, Change, ExitStatus, KillPurpose, ProcessName, State};
+
+/// A line of the main log, without its time stamp.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// How important it is.
+    pub level: LogLevel,
+    /// The words.
+    pub text: String,
+}
+
+fn line(level: LogLevel, text: String) -> Line {
+    Line { level, text }
+}
+
+/// Writes a line to the main log.
+pub fn say(line: Line) {
+    crate::logs::mainlog::write(line.level, &line.text);
+}
+
+/// Says that something of ours went wrong but is survived.
+pub fn trouble(text: impl std::fmt::Display) -> Line {
+    line(LogLevel::Error, text.to_string())
+}
+
+/// Something an operator must know at once.
+pub fn critical(text: impl std::fmt::Display) -> Line {
+    line(LogLevel::Critical, text.to_string())
+}
+
+/// Something worth a line.
+pub fn information(text: impl std::fmt::Display) -> Line {
+    line(LogLevel::Info, text.to_string())
+}
+
+/// Something an operator should know.
+pub fn warning(text: impl std::fmt::Display) -> Line {
+    line(LogLevel::Warn, text.to_string())
+}
+
+/// The first line of every run.
+pub fn started(pid: i32) -> Line {
+    line(LogLevel::Info, format!("supervisord started with pid {pid}"))
+}
+
+/// A brain took over from one that died.
+pub fn took_over(incarnation: u32, adopted: usize) -> Line {
+    line(
+        LogLevel::Warn,
+        format!(
+            "brain {incarnation} took over after its predecessor ended; {adopted} running \
+             processes adopted"
+        ),
+    )
+}
+
+/// A program was started.
+pub fn spawned(name: &str, pid: i32) -> Line {
+    line(LogLevel::Info, format!("spawned: '{name}' with pid {pid}"))
+}
+
+/// What became of a process, in Supervisor's words; some changes have no line of their own.
+pub fn changed(name: &ProcessName, change: &Change, exitcodes: &[u8]) -> Option<Line> {
+    // Supervisor logs the bare process name here, not `group:process`.
+    let name = name.process.as_str();
+    let said = match &change.cause {
+        Cause::StayedUp(seconds) => line(
+            LogLevel::Info,
+            format!(
+                "success: {name} entered RUNNING state, process has stayed up for > than \
+                 {seconds} seconds (startsecs)"
+            ),
+        ),
+        Cause::SpawnFailed(failure) => {
+            line(LogLevel::Info, format!("spawnerr: {}", failure.text))
+        }
+        Cause::GaveUp => line(
+            LogLevel::Info,
+            format!("gave up: {name} entered FATAL state, too many start retries too quickly"),
+        ),
+        Cause::ExitedTooQuickly(status) => line(
+            LogLevel::Warn,
+            format!("exited: {name} ({}; not expected)", how_it_ended(*status)),
+        ),
+        Cause::Exited { status, expected } => line(
+            if *expected { LogLevel::Info } else { LogLevel::Warn },
+            format!(
+                "exited: {name} ({}; {})",
+                how_it_ended(*status),
+                if *expected { "expected" } else { "not expected" }
+            ),
+        ),
+        Cause::Stopped(status) => {
+            let level = match status {
+                ExitStatus::Code(code) if exitcodes.contains(code) => LogLevel::Info,
+                _ => LogLevel::Warn,
+            };
+            line(level, format!("stopped: {name} ({})", how_it_ended(*status)))
+        }
+        Cause::SignalFailed(reason) => line(
+            LogLevel::Critical,
+            format!("unknown problem killing {name} ({}): {reason}", change.pid),
+        ),
+        Cause::Autostart
+        | Cause::Autorestart(_)
+        | Cause::Retry(_)
+        | Cause::Asked
+        | Cause::Leaving => return None,
+    };
+    Some(said)
+}
+
+/// `exit status 3`, `terminated by SIGKILL`, `exit status unknown`.
+pub fn how_it_ended(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Code(code) => format!("exit status {code}"),
+        ExitStatus::Signal { number, core } => format!(
+            "terminated by {}{}",
+            signal_name(number),
+            if core { " (core dumped)" } else { "" }
+        ),
+        ExitStatus::Unknown => "exit status unknown, it ended unseen".to_owned(),
+    }
+}
+
+/// `SIGTERM`, or `signal 40` for one without a name.
+pub fn signal_name(number: u8) -> String {
+    Signal(number).name()
+}
+
+/// Why a process changed state, for the event stream and the history.
+pub fn why(change: &Change) -> String {
+    match &change.cause {
+        Cause::Autostart => "autostart".to_owned(),
+        Cause::Autorestart(status) => format!("autorestart after {}", how_it_ended(*status)),
+        Cause::Retry(number) => format!("retry {number}"),
+        Cause::Asked => "asked".to_owned(),
+        Cause::StayedUp(seconds) => format!("stayed up for more than {seconds} s"),
+        Cause::SpawnFailed(failure) => failure.text.clone(),
+        Cause::ExitedTooQuickly(status) => format!("{} too quickly", how_it_ended(*status)),
+        Cause::Exited { status, .. } | Cause::Stopped(status) => how_it_ended(*status),
+        Cause::GaveUp => "too many start retries too quickly".to_owned(),
+        Cause::Leaving => "the daemon is leaving".to_owned(),
+        Cause::SignalFailed(reason) => reason.clone(),
+    }
+}
+
+/// A signal is about to be sent.
+pub fn killing(name: &ProcessName, pid: i32, signal: Signal, group: bool, why: KillPurpose) -> Line {
+    let name = name.process.as_str();
+    let signal = signal_name(signal.0);
+    match why {
+        KillPurpose::Overdue => {
+            line(LogLevel::Warn, format!("killing '{name}' ({pid}) with {signal}"))
+        }
+        KillPurpose::Stop => line(
+            LogLevel::Debug,
+            format!(
+                "killing {name} (pid {pid}) {}with signal {signal}",
+                if group { "process group " } else { "" }
+            ),
+        ),
+        KillPurpose::Asked => {
+            line(LogLevel::Debug, format!("sending {name} (pid {pid}) sig {signal}"))
+        }
+    }
+}
+
+/// Somebody waits for a process to stop.
+pub fn waiting_to_stop(name: &ProcessName) -> Line {
+    line(LogLevel::Info, format!("waiting for {} to stop", name.process))
+}
+
+/// While leaving: these still live.
+pub fn waiting_to_die(living: &[ProcessName]) -> Line {
+    let names: Vec<&str> = living.iter().map(|name| name.process.as_str()).collect();
+    line(LogLevel::Info, format!("waiting for {} to die", names.join(", ")))
+}
+
+/// The daemon received a signal.
+pub fn received(number: u8, leaving: bool) -> Line {
+    let name = signal_name(number);
+    match number {
+        1 if leaving => line(
+            LogLevel::Warn,
+            format!("ignored {name} indicating restart request (shutdown in progress)"),
+        ),
+        1 => line(LogLevel::Warn, format!("received {name} indicating restart request")),
+        2 | 3 | 15 => line(LogLevel::Warn, format!("received {name} indicating exit request")),
+        12 => line(LogLevel::Info, format!("received {name} indicating log reopen request")),
+        _ => line(LogLevel::Blather, format!("received {name} (ignored)")),
+    }
+}
+
+/// All log files were closed and opened again.
+pub fn reopened() -> Line {
+    line(LogLevel::Info, "supervisord logreopen".to_owned())
+}
+
+/// A log file cannot be written for now.
+pub fn log_stalled(what: &str, text: &str) -> Line {
+    line(LogLevel::Error, format!("log of {what} waits: {text}"))
+}
+
+/// It can again.
+pub fn log_recovered(what: &str) -> Line {
+    line(LogLevel::Info, format!("log of {what} is written again"))
+}
+
+/// A turn took so long that clients could feel it.
+pub fn slow_turn(milliseconds: u128, events: usize) -> Line {
+    line(LogLevel::Debug, format!("slow turn: {milliseconds} ms for {events} events"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::{ProcessId, SpawnFailure, SpawnFailureKind};
+
+    fn said(cause: Cause) -> Option<(LogLevel, String)> {
+        let name = ProcessName { group: "g".into(), process: "web".into() };
+        let change = Change {
+            process: ProcessId(1),
+            from: State::Running,
+            to: State::Exited,
+            pid: 7,
+            cause,
+        };
+        changed(&name, &change, &[0]).map(|line| (line.level, line.text))
+    }
+
+    #[test]
+    fn lines_are_supervisors() {
+        let table = [
+            (
+                Cause::StayedUp(1),
+                LogLevel::Info,
+                "success: web entered RUNNING state, process has stayed up for > than 1 seconds \
+                 (startsecs)",
+            ),
+            (
+                Cause::Exited { status: ExitStatus::Code(0), expected: true },
+                LogLevel::Info,
+                "exited: web (exit status 0; expected)",
+            ),
+            (
+                Cause::Exited {
+                    status: ExitStatus::Signal { number: 9, core: false },
+                    expected: false,
+                },
+                LogLevel::Warn,
+                "exited: web (terminated by SIGKILL; not expected)",
+            ),
+            (
+                Cause::Stopped(ExitStatus::Signal { number: 15, core: false }),
+                LogLevel::Warn,
+                "stopped: web (terminated by SIGTERM)",
+            ),
+            (
+                Cause::SpawnFailed(SpawnFailure {
+                    kind: SpawnFailureKind::NoFile,
+                    text: "can't find command 'x'".into(),
+                }),
+                LogLevel::Info,
+                "spawnerr: can't find command 'x'",
+            ),
+        ];
+        for (cause, level, text) in table {
+            assert_eq!(said(cause), Some((level, text.to_owned())));
+        }
+        assert_eq!(said(Cause::Asked), None);
+    }
+}

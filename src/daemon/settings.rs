@@ -1,0 +1,101 @@
+//! What the boot phase settled once for the life of the daemon: handed to every brain through a
+//! memory file in the keeper, so that a later brain does not depend on the command line, the
+//! environment or the working directory of that moment.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::options::{BootOptions, Personality};
+use super::sentences::Line;
+use crate::config::{Config, LogLevel, MainLogTarget, Source, SupervisordConfig};
+use crate::keeper::blob;
+use crate::launch::ChildLimits;
+
+/// Settled facts of this daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The command line.
+    pub options: BootOptions,
+    /// The configuration file, absolute; `None` for built-in defaults.
+    pub file: Option<PathBuf>,
+    /// `[supervisord]` as read at boot.
+    pub supervisord: SupervisordConfig,
+    /// Paths of the unix sockets we listen on, to be removed at the end.
+    pub sockets: Vec<PathBuf>,
+    /// Runs in the background.
+    pub detached: bool,
+    /// What every program gets.
+    pub child_limits: ChildLimits,
+    /// What the boot phase did that belongs into the main log.
+    pub notes: Vec<Note>,
+}
+
+/// A line of the main log, said before there was one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// How important it is.
+    pub level: LogLevel,
+    /// The words.
+    pub text: String,
+}
+
+impl From<Note> for Line {
+    fn from(note: Note) -> Line {
+        Line { level: note.level, text: note.text }
+    }
+}
+
+impl Settings {
+    /// Writes them into a memory file.
+    pub fn write(&self) -> io::Result<OwnedFd> {
+        let bytes = postcard::to_stdvec(self).map_err(io::Error::other)?;
+        blob::write("appctl-settings", &bytes)
+    }
+
+    /// Reads them back.
+    pub fn read(memory: &impl AsFd) -> io::Result<Settings> {
+        postcard::from_bytes(&blob::read(memory)?).map_err(io::Error::other)
+    }
+
+    /// Where the configuration comes from, now and at every reread.
+    pub fn source(&self) -> Source {
+        Source { file: self.file.clone(), overrides: self.options.overrides.clone() }
+    }
+
+    /// The main log goes to standard output as well: in the foreground, unless told to be silent
+    /// or the log file is standard output already.
+    pub fn echoes_log(&self) -> bool {
+        let log_is_stdout = matches!(
+            &self.supervisord.logfile,
+            MainLogTarget::File(path)
+                if path.to_str().is_some_and(|path| path == "/dev/stdout" || path == "/dev/fd/1")
+        );
+        !self.detached && !self.supervisord.silent && !log_is_stdout
+    }
+
+    /// A configuration without groups: what is known before the file was read.
+    pub fn empty_config(&self) -> Config {
+        Config {
+            file: self.file.clone(),
+            supervisord: self.supervisord.clone(),
+            servers: Vec::new(),
+            rpc_interfaces: Vec::new(),
+            groups: Vec::new(),
+        }
+    }
+
+    /// Removes our sockets. Only the holder of the lock does this, and that is our keeper.
+    pub fn remove_sockets(&self) {
+        for path in &self.sockets {
+            crate::control::listener::remove_socket(path);
+        }
+    }
+
+    /// Called as Supervisor's daemon.
+    pub fn is_supervisord(&self) -> bool {
+        self.options.personality == Personality::Supervisord
+    }
+}

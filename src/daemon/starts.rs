@@ -1,0 +1,183 @@
+//! Starting a program: log files first (the log thread opens them, for a disk may hang), then
+//! the pipes, parked in the keeper before anything writes to them, then the intent in the ledger,
+//! then the program itself. Killed between any two of these, a later brain can tell what happened.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::brain::Brain;
+use super::processes::{Preparing, Process, RecordedRun, Run, RunId, stream_of};
+use super::sentences::{self, say};
+use crate::control::Channel;
+use crate::fleet::{Event, ProcessId, SpawnFailure, SpawnFailureKind};
+use crate::keeper::ParkKey;
+use crate::launch::{self, ChildEnds, ServerIdentity};
+
+/// The pipes of a run: our ends and the program's.
+struct Pipes {
+    id: ProcessId,
+    run: RunId,
+    stdin: OwnedFd,
+    outputs: Vec<(Channel, OwnedFd)>,
+    child: ChildEnds,
+}
+
+impl Brain {
+    /// First step: have the log files opened.
+    pub(super) fn prepare_start(&mut self, id: ProcessId) {
+        self.changed.insert(id);
+        let Some(process) = self.processes.get_mut(&id) else { return };
+        if let Err(failure) = launch::check_command(&process.config.launch) {
+            self.events.push_back(Event::SpawnFailed { process: id, failure });
+            return;
+        }
+        let channels = process.channels();
+        process.preparing =
+            Some(Preparing { outstanding: channels.len() as u8, failure: None });
+        for channel in channels {
+            let sink = process.sink(*channel, self.supervisord.strip_ansi);
+            self.plane.prepare(stream_of(id, *channel), sink);
+        }
+    }
+
+    /// Second step: a log file is open, or cannot be opened.
+    pub(super) fn prepared(&mut self, id: ProcessId, channel: Channel, result: io::Result<()>) {
+        let Some(process) = self.processes.get_mut(&id) else { return };
+        let file = process.file(channel).map(|file| file.display().to_string());
+        let Some(preparing) = process.preparing.as_mut() else { return };
+        preparing.outstanding = preparing.outstanding.saturating_sub(1);
+        if let Err(error) = result {
+            preparing.failure.get_or_insert_with(|| {
+                format!("opening log file {}: {error}", file.unwrap_or_default())
+            });
+        }
+        if preparing.outstanding > 0 {
+            return;
+        }
+        match process.preparing.take().and_then(|preparing| preparing.failure) {
+            None => self.starts.push_back(id),
+            Some(reason) => {
+                let text =
+                    format!("unknown error making dispatchers for '{}': {reason}", process.name.process);
+                let failure = SpawnFailure { kind: SpawnFailureKind::Other, text };
+                self.events.push_back(Event::SpawnFailed { process: id, failure });
+            }
+        }
+    }
+
+    /// Last step, for at most `most` processes at once: pipes, one message to the keeper that
+    /// parks them all, then one program after the other.
+    pub(super) fn start_some(&mut self, most: usize) {
+        let mut batch = Vec::new();
+        while batch.len() < most
+            && let Some(id) = self.starts.pop_front()
+        {
+            let Some(process) = self.processes.get_mut(&id) else { continue };
+            process.runs += 1;
+            let run = RunId::new(id, process.runs);
+            match make_pipes(process, id, run) {
+                Ok(pipes) => batch.push(pipes),
+                Err(error) => {
+                    let failure = pipe_failure(&process.name.process, &error);
+                    self.events.push_back(Event::SpawnFailed { process: id, failure });
+                }
+            }
+        }
+        if let Err(error) = self.park(&batch) {
+            for pipes in batch {
+                let text = format!("parking descriptors in the keeper: {error}");
+                let failure = SpawnFailure { kind: SpawnFailureKind::Other, text };
+                self.events.push_back(Event::SpawnFailed { process: pipes.id, failure });
+            }
+            return;
+        }
+        for pipes in batch {
+            self.start_one(pipes);
+        }
+    }
+
+    fn park(&self, batch: &[Pipes]) -> io::Result<()> {
+        let mut descriptors = Vec::with_capacity(3 * batch.len());
+        for pipes in batch {
+            let [stdin, stdout, stderr] = pipes.run.keys();
+            descriptors.push((stdin, pipes.stdin.as_fd()));
+            for (channel, output) in &pipes.outputs {
+                let key = if *channel == Channel::Stdout { stdout } else { stderr };
+                descriptors.push((key, output.as_fd()));
+            }
+        }
+        if descriptors.is_empty() { Ok(()) } else { self.link.park(&descriptors) }
+    }
+
+    fn start_one(&mut self, pipes: Pipes) {
+        let Pipes { id, run, stdin, outputs, child } = pipes;
+        let intent = rustix::fs::fstat(&stdin).map(|stat| RecordedRun::Intended {
+            counter: run.counter(),
+            stdin_inode: stat.st_ino,
+        });
+        if let Ok(intent) = intent {
+            self.record(id, Some(intent));
+        }
+        let Some(process) = self.processes.get_mut(&id) else { return };
+        let identity = ServerIdentity { limits: &self.child_limits };
+        match launch::spawn(&process.name, &process.config.launch, child, &identity) {
+            Ok(living) => {
+                say(sentences::spawned(&process.name.process, living.pid));
+                let pid = living.pid;
+                if let Err(error) = self.deaths.watch(run.0, &living) {
+                    say(sentences::critical(format!("watching pid {pid}: {error}")));
+                }
+                let stdin = Some(stdin);
+                process.run = Some(Run { id: run, living, stdin, adopted: false, ending: None });
+                self.record_run(id);
+                for (channel, output) in outputs {
+                    self.plane.attach(stream_of(id, channel), run.0, output);
+                }
+                self.events.push_back(Event::Spawned { process: id, pid });
+            }
+            Err(failure) => {
+                self.let_go(run);
+                self.changed.insert(id);
+                self.events.push_back(Event::SpawnFailed { process: id, failure });
+            }
+        }
+    }
+}
+
+fn make_pipes(process: &Process, id: ProcessId, run: RunId) -> io::Result<Pipes> {
+    let (stdin_read, stdin_write) = pipe_with(PipeFlags::CLOEXEC)?;
+    // Only our end: the program's end is another open file description and stays blocking.
+    rustix::fs::fcntl_setfl(&stdin_write, rustix::fs::OFlags::NONBLOCK)?;
+    let mut outputs = Vec::with_capacity(2);
+    let mut ends = Vec::with_capacity(2);
+    for channel in process.channels() {
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+        rustix::fs::fcntl_setfl(&read, rustix::fs::OFlags::NONBLOCK)?;
+        outputs.push((*channel, read));
+        ends.push(write);
+    }
+    let mut ends = ends.into_iter();
+    let Some(stdout) = ends.next() else {
+        return Err(io::Error::other("a process without standard output"));
+    };
+    let child = ChildEnds { stdin: stdin_read, stdout, stderr: ends.next() };
+    Ok(Pipes { id, run, stdin: stdin_write, outputs, child })
+}
+
+fn pipe_failure(name: &str, error: &io::Error) -> SpawnFailure {
+    let text = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::MFILE) => format!("too many open files to spawn '{name}'"),
+        _ => format!("unknown error making pipes for '{name}': {error}"),
+    };
+    SpawnFailure { kind: SpawnFailureKind::Other, text }
+}
+
+/// The key under which one output of a run is parked.
+pub(super) fn output_key(run: RunId, channel: Channel) -> ParkKey {
+    match channel {
+        Channel::Stdout => ParkKey::Stdout(run.0),
+        Channel::Stderr => ParkKey::Stderr(run.0),
+    }
+}

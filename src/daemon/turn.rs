@@ -1,0 +1,177 @@
+//! The turn: wait for one thing, take all that has come, decide, perform.
+//!
+//! Everything that can wake the brain is gathered here in a fixed order — deaths, what the keeper
+//! tells, the log plane's reports, deadlines, then requests, each bounded — and handed to plain
+//! functions. The only `.await` of the loop is in [`Brain::wait`].
+
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use futures_lite::future::{self, FutureExt};
+
+use super::brain::Brain;
+use super::sentences::{say, slow_turn};
+use crate::control::Question;
+use crate::fleet::{Event, Stamp};
+use crate::keeper::FromKeeper;
+use crate::launch;
+use crate::logs::PlaneReport;
+
+/// Most things of one kind that a turn takes; the rest waits for the next one.
+const TAKEN_PER_TURN: usize = 256;
+
+/// Programs started in one turn, so that a client never waits for a thousand starts.
+const STARTS_PER_TURN: usize = 16;
+
+/// A turn longer than this names itself in the log.
+const SLOW_TURN: Duration = Duration::from_millis(50);
+
+/// How the loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything stopped after a shutdown.
+    Shutdown,
+    /// Everything stopped to start over with the configuration as it is now.
+    StartOver,
+}
+
+/// What woke the brain.
+enum Woken {
+    Deaths,
+    Keeper(FromKeeper),
+    Report(PlaneReport),
+    Question(Question),
+    Deadline,
+}
+
+impl Brain {
+    /// Turns until the fleet is finished.
+    pub async fn turns(&mut self) -> Outcome {
+        loop {
+            if let Some(outcome) = self.finished {
+                return outcome;
+            }
+            let woken = self.wait().await;
+            let began = Instant::now();
+            let taken = self.take(woken);
+            self.settle();
+            if began.elapsed() > SLOW_TURN {
+                say(slow_turn(began.elapsed().as_millis(), taken));
+            }
+        }
+    }
+
+    /// Sleeps until something happens.
+    async fn wait(&self) -> Woken {
+        if !self.starts.is_empty() {
+            // Starts are left over from the last turn: look at what has come, but do not sleep.
+            return Woken::Deadline;
+        }
+        let deaths = async {
+            match self.deaths.ready().await {
+                Ok(()) => Woken::Deaths,
+                // The set of pidfds cannot fail in a way that waiting would mend.
+                Err(_) => future::pending().await,
+            }
+        };
+        let keeper = async { Woken::Keeper(self.link.next().await) };
+        let report = async {
+            match self.reports.recv().await {
+                Ok(report) => Woken::Report(report),
+                Err(_) => future::pending().await,
+            }
+        };
+        let question = async {
+            match self.questions.recv().await {
+                Ok(question) => Woken::Question(question),
+                Err(_) => future::pending().await,
+            }
+        };
+        let deadline = async {
+            match self.next_deadline() {
+                Some(stamp) => {
+                    Timer::after(stamp.since(launch::now().stamp)).await;
+                    Woken::Deadline
+                }
+                None => future::pending().await,
+            }
+        };
+        deaths.or(keeper).or(report).or(question).or(deadline).await
+    }
+
+    /// The earliest moment at which something is due by itself.
+    fn next_deadline(&self) -> Option<Stamp> {
+        let endings = self.endings.values().chain(self.lost.values()).copied();
+        self.fleet.next_deadline().into_iter().chain(endings).min()
+    }
+
+    /// Takes what has come, in the fixed order; returns how much it was.
+    fn take(&mut self, woken: Woken) -> usize {
+        self.now = launch::now();
+        let (mut told, mut reports, mut questions) = (Vec::new(), Vec::new(), Vec::new());
+        match woken {
+            Woken::Deaths | Woken::Deadline => {}
+            Woken::Keeper(message) => told.push(message),
+            Woken::Report(report) => reports.push(report),
+            Woken::Question(question) => questions.push(question),
+        }
+        while told.len() < TAKEN_PER_TURN {
+            let Some(message) = future::block_on(future::poll_once(self.link.next())) else {
+                break;
+            };
+            let last = message == FromKeeper::Gone;
+            told.push(message);
+            if last {
+                break;
+            }
+        }
+        while reports.len() < TAKEN_PER_TURN
+            && let Ok(report) = self.reports.try_recv()
+        {
+            reports.push(report);
+        }
+        while questions.len() < TAKEN_PER_TURN
+            && let Ok(question) = self.questions.try_recv()
+        {
+            questions.push(question);
+        }
+
+        let mut taken = told.len() + reports.len() + questions.len();
+        taken += self.take_deaths(TAKEN_PER_TURN);
+        for message in told {
+            self.hear_keeper(message);
+        }
+        for report in reports {
+            self.hear_plane(report);
+        }
+        self.end_lost();
+        self.end_overdue();
+        self.events.push_back(Event::Tick);
+        self.settle();
+        for question in questions {
+            self.answer(question);
+        }
+        taken
+    }
+
+    /// Decides and performs until nothing is left to decide, then starts some of what waits.
+    pub(super) fn settle(&mut self) {
+        self.decide();
+        if !self.starts.is_empty() {
+            self.start_some(STARTS_PER_TURN);
+            self.decide();
+        }
+        self.remember();
+    }
+
+    /// Hands every waiting event to the fleet and performs what it decides.
+    pub(super) fn decide(&mut self) {
+        let mut actions = Vec::new();
+        while let Some(event) = self.events.pop_front() {
+            self.fleet.handle(self.now, event, &mut actions);
+            for action in actions.drain(..) {
+                self.perform(action);
+            }
+        }
+    }
+}
