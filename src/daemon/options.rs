@@ -1,0 +1,40 @@
+//! What a command line says about how to start the daemon. Plain data.
+
+use std::path::PathBuf;
+
+/// How to start the daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootOptions {
+    /// The name this was called by, as given: Supervisor looks for its file beside it, and its
+    /// errors name it.
+    pub argv0: String,
+    /// As whom it was called.
+    pub personality: Personality,
+    /// `-c`: the configuration file; `None`: look at the default places.
+    pub config: Option<PathBuf>,
+    /// `appctl daemon --detach`: go to the background once everything listens. `None` leaves it
+    /// to `nodaemon` of the configuration and its override.
+    pub detach: Option<bool>,
+    /// Options of `[supervisord]` given on the command line, in order. They win over the file.
+    pub overrides: Vec<Override>,
+}
+
+/// Whose habits to follow in messages and defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Personality {
+    /// `appctl daemon`.
+    Appctl,
+    /// `supervisord`.
+    Supervisord,
+}
+
+/// An option of `[supervisord]` given on the command line, not yet checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    /// Name of the option as in the file, such as `loglevel`.
+    pub option: &'static str,
+    /// The flag as Supervisor names it in errors: `-e`, or `--loglevel` in full.
+    pub flag: String,
+    /// The text given; `true` for a flag without value.
+    pub value: String,
+}
