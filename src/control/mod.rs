@@ -5,5 +5,6 @@
 
 pub mod line;
 pub mod question;
+mod word;
 
 pub use question::*;
