@@ -9,18 +9,7 @@ use super::question::Ask;
 use super::request::{Request, Tail};
 use super::selector;
 use super::verbs::{BYTES, FOLLOW, FROM, Verb, VerbOption};
-use super::word::quote_word;
-
-/// Longest part of a wrong word that an error repeats, in characters.
-pub(super) const SHOWN_MAX: usize = 32;
-
-/// The word as an error repeats it: quoted, and not all of it if it is long.
-pub(super) fn shown(word: &str) -> String {
-    match word.char_indices().nth(SHOWN_MAX) {
-        None => quote_word(word).into_owned(),
-        Some((at, _)) => quote_word(&format!("{}…", &word[..at])).into_owned(),
-    }
-}
+use super::word::shown;
 
 /// The words after a verb: options apart, arguments still to be taken.
 pub(super) struct Arguments {

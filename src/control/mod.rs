@@ -3,6 +3,7 @@
 //! Must never: change anything itself. A session turns lines into [`Question`]s for the daemon's
 //! turn and [`Answer`]s into lines; it reads log files by offset. Imports `config`, `fleet`, `logs`.
 
+pub mod answer;
 mod arguments;
 pub mod codes;
 pub mod line;

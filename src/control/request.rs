@@ -249,7 +249,7 @@ mod tests {
                 "bad-arguments",
                 "there is no option --nowait; usage: start",
             ),
-            ("start ''", "bad-arguments", "`` names nothing"),
+            ("start ''", "bad-arguments", "\"\" names nothing"),
             (
                 "start 'web",
                 "bad-arguments",
@@ -270,7 +270,7 @@ mod tests {
             (
                 "tail g:*",
                 "bad-arguments",
-                "`g:*` names a group; name one process",
+                "g:* names a group; name one process",
             ),
             (
                 "tail web stdin",
@@ -305,8 +305,11 @@ mod tests {
             assert_eq!(trouble.code.name(), code, "{line}");
             assert!(trouble.text.contains(text), "{line}: {}", trouble.text);
         }
-        let long = read(&"x".repeat(60_000)).map(|_| ()).unwrap_err();
-        assert!(long.text.len() < 200, "{}", long.text);
+        for line in ["x", "start :", "signal ", "start --", "help "] {
+            let long = format!("{line}{}", "x".repeat(60_000));
+            let text = read(&long).map(|_| ()).unwrap_err().text;
+            assert!(text.len() < 200, "{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 
 use crate::fleet::{ProcessName, Selector};
 
+use super::word::shown;
+
 /// Reads `all`, `group:*`, `group:`, `group:name`, `name`, or a pattern. Only an empty name is
 /// refused. A name is divided at its first colon, as Supervisor divides it.
 pub fn selector(word: &str) -> Result<Selector, String> {
@@ -25,7 +27,7 @@ pub fn selector(word: &str) -> Result<Selector, String> {
 pub fn name(word: &str) -> Result<ProcessName, String> {
     let (group, process) = word.split_once(':').unwrap_or((word, word));
     if process == "*" || (process.is_empty() && !group.is_empty()) {
-        return Err(format!("`{word}` names a group; name one process"));
+        return Err(format!("{} names a group; name one process", shown(word)));
     }
     if group.is_empty() {
         return Err(empty(word));
@@ -37,7 +39,7 @@ pub fn name(word: &str) -> Result<ProcessName, String> {
 }
 
 fn empty(word: &str) -> String {
-    format!("`{word}` names nothing")
+    format!("{} names nothing", shown(word))
 }
 
 fn is_pattern(word: &str) -> bool {

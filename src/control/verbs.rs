@@ -5,10 +5,11 @@
 //!
 //! Must never: do what a verb asks for. A line becomes a [`Request`] or the reason why not.
 
-use super::arguments::{Arguments, SHOWN_MAX, shown};
+use super::arguments::Arguments;
 use super::codes::{Code, Trouble};
 use super::question::{Ask, Channel};
 use super::request::Request;
+use super::word::{SHOWN_MAX, shown};
 use super::{selector, signals};
 
 /// The version of the protocol, as `hello` tells it. It grows when an old client could

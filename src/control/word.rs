@@ -80,6 +80,17 @@ pub fn quote_word(word: &str) -> Cow<'_, str> {
     Cow::Owned(quoted)
 }
 
+/// Longest part of a wrong word that an error repeats, in characters.
+pub(super) const SHOWN_MAX: usize = 32;
+
+/// The word as an error repeats it: quoted, and not all of it if it is long.
+pub(super) fn shown(word: &str) -> String {
+    match word.char_indices().nth(SHOWN_MAX) {
+        None => quote_word(word).into_owned(),
+        Some((at, _)) => quote_word(&format!("{}…", &word[..at])).into_owned(),
+    }
+}
+
 /// Characters that may stand in a word without quotes.
 fn is_bare(c: char) -> bool {
     !(c.is_whitespace() || is_hidden(c) || matches!(c, '"' | '\'' | '\\' | '='))
