@@ -76,6 +76,9 @@ pub enum Ask {
     Add(Vec<String>),
     /// Remove stopped groups.
     Remove(Vec<String>),
+    /// Read it again and follow it in everything that can change at run time: all groups, and the
+    /// daemon's own settings.
+    Reload,
     /// Read the configuration again and start over with it: stop everything, start everything.
     StartOver,
     /// Stop everything and end.
@@ -117,6 +120,13 @@ pub enum Answer {
     Process(Box<ProcessView>),
     /// What was done to one process or group, or why not.
     Report(Report),
+    /// What was done to the log files of one process, or why not.
+    LogReport {
+        /// Which process.
+        name: ProcessName,
+        /// What was done, or why not.
+        result: Result<LogDone, Failure>,
+    },
     /// A process of the configuration file.
     Available(AvailView),
     /// A group that differs from what runs.
@@ -138,6 +148,15 @@ pub enum Answer {
     Done,
     /// The end: not done.
     Failed(Failure),
+}
+
+/// What was done to log files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogDone {
+    /// Deleted and begun anew.
+    Cleared,
+    /// Rotated.
+    Rotated,
 }
 
 /// How a group differs.

@@ -1,32 +1,42 @@
-//! What the command line says about the daemon, before any file is read.
+//! What a command line says about how to start the daemon. Plain data.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Overrides;
+/// How to start the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootOptions {
+    /// The name this was called by, as given: Supervisor looks for its file beside it, and its
+    /// errors name it.
+    pub argv0: String,
+    /// As whom it was called.
+    pub personality: Personality,
+    /// `-c`: the configuration file; `None`: look at the default places.
+    pub config: Option<PathBuf>,
+    /// `appctl daemon --detach`: go to the background once everything listens. `None` leaves it
+    /// to `nodaemon` of the configuration and its override.
+    pub detach: Option<bool>,
+    /// Options of `[supervisord]` given on the command line, in order. They win over the file.
+    pub overrides: Vec<Override>,
+}
 
-/// As which program the daemon was called. It decides words, defaults and exit codes only.
+/// Whose habits to follow in messages and defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Personality {
     /// `appctl daemon`.
     Appctl,
-    /// A link named `supervisord`.
+    /// `supervisord`.
     Supervisord,
 }
 
-/// The command line of the daemon.
+/// An option of `[supervisord]` given on the command line, not yet checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BootOptions {
-    /// As which program it was called.
-    pub personality: Personality,
-    /// `argv[0]` as given.
-    pub argv0: String,
-    /// `-c`.
-    pub config: Option<PathBuf>,
-    /// Go to the background: `Some` when the command line says so, else the file decides
-    /// (`nodaemon`) for `supervisord`, and the foreground is the default of `appctl daemon`.
-    pub detach: Option<bool>,
-    /// Flags that override options of `[supervisord]`.
-    pub overrides: Overrides,
+pub struct Override {
+    /// Name of the option as in the file, such as `loglevel`.
+    pub option: String,
+    /// The flag as Supervisor names it in errors: `-e`, or `--loglevel` in full.
+    pub flag: String,
+    /// The text given; `true` for a flag without value.
+    pub value: String,
 }

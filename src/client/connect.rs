@@ -1,0 +1,183 @@
+//! Reaches the daemon, and says what is in the way if it cannot be reached.
+//!
+//! The keeper holds the listening socket, so a connection is accepted even while a brain is being
+//! replaced. A `hello` that is answered proves that a brain has it; a connection that a dying
+//! brain took with it is made again, until the time is up.
+//!
+//! Must never: start a daemon, change anything.
+
+use std::fmt;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::interrupt::Interrupts;
+use super::session::{Lost, Session, Step};
+use super::words::Unreached;
+
+/// How long a daemon that accepts may take to say hello.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long to wait before a connection that broke is made again.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// Where a daemon listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A unix socket.
+    Unix(PathBuf),
+    /// Another URL, which only Supervisor's XML-RPC could use.
+    Url(String),
+}
+
+impl Address {
+    /// The address of a server URL; `None` if it is no URL with a scheme and a host or path.
+    pub fn of_url(url: &str) -> Option<Address> {
+        let (scheme, rest) = url.split_once("://")?;
+        match scheme {
+            "" => None,
+            _ if rest.is_empty() => None,
+            "unix" => Some(Address::Unix(PathBuf::from(rest))),
+            _ => Some(Address::Url(url.to_string())),
+        }
+    }
+
+    /// A path, or a URL.
+    pub fn of_text(text: &str) -> Address {
+        Address::of_url(text).unwrap_or_else(|| Address::Unix(PathBuf::from(text)))
+    }
+
+    /// As Supervisor shows it.
+    pub fn url(&self) -> String {
+        match self {
+            Address::Unix(path) => format!("unix://{}", path.display()),
+            Address::Url(url) => url.clone(),
+        }
+    }
+}
+
+/// Why a daemon cannot be reached.
+#[derive(Debug)]
+pub enum Unreachable {
+    /// Connecting failed.
+    Connect(PathBuf, io::Error),
+    /// It accepts, but the conversation does not begin.
+    Silent(PathBuf, Lost),
+    /// Not a unix socket.
+    NotUnix(String),
+}
+
+impl Unreachable {
+    /// The case as `supervisorctl` words it.
+    pub fn unreached(&self) -> Unreached {
+        match self {
+            Unreachable::Connect(_, error) => match error.kind() {
+                io::ErrorKind::NotFound => Unreached::NoSuchFile,
+                io::ErrorKind::ConnectionRefused => Unreached::Refused,
+                _ => Unreached::Other(self.to_string()),
+            },
+            Unreachable::Silent(..) | Unreachable::NotUnix(_) => Unreached::Other(self.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unreachable::Connect(path, error) => connect_failure(path, error, f),
+            Unreachable::Silent(path, lost) => write!(
+                f,
+                "the daemon on {} takes connections but does not serve them: {lost}; \
+                 it may be starting: try again, and see its log if it stays so",
+                path.display()
+            ),
+            Unreachable::NotUnix(url) => write!(
+                f,
+                "{url}: only unix sockets can be used so far; \
+                 give one with -s unix:///path/to/socket, or add a [unix_http_server] section"
+            ),
+        }
+    }
+}
+
+fn connect_failure(path: &Path, error: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => write!(
+            f,
+            "no daemon is listening on {path}: no such file; start one with `appctl daemon`"
+        ),
+        io::ErrorKind::ConnectionRefused => write!(
+            f,
+            "no daemon is listening on {path}: the socket was left behind by one that ended; \
+             start one with `appctl daemon`"
+        ),
+        io::ErrorKind::PermissionDenied => write!(
+            f,
+            "{path}: permission denied; run as the daemon's user, \
+             or let others in with chmod= and chown= of [unix_http_server]"
+        ),
+        io::ErrorKind::InvalidInput => {
+            write!(f, "{path}: the path is too long for a unix socket (107 bytes at most)")
+        }
+        _ => write!(f, "{path}: cannot connect: {error}"),
+    }
+}
+
+/// Opens a conversation with the daemon at `address`.
+pub fn open(address: &Address, interrupts: Option<Rc<Interrupts>>) -> Result<Session, Unreachable> {
+    let path = match address {
+        Address::Unix(path) => path,
+        Address::Url(url) => return Err(Unreachable::NotUnix(url.clone())),
+    };
+    let deadline = Instant::now() + HELLO_WITHIN;
+    loop {
+        let stream = UnixStream::connect(path)
+            .map_err(|error| Unreachable::Connect(path.clone(), error))?;
+        let mut session = Session::new(stream, interrupts.clone());
+        match hello(&mut session, deadline) {
+            Ok(()) => return Ok(session),
+            Err(Lost::Closed) if Instant::now() < deadline => std::thread::sleep(AGAIN_AFTER),
+            Err(lost) => return Err(Unreachable::Silent(path.clone(), lost)),
+        }
+    }
+}
+
+/// The first exchange of a conversation. Rows may come with it; nobody here needs them.
+fn hello(session: &mut Session, deadline: Instant) -> Result<(), Lost> {
+    session.send(&["hello"])?;
+    loop {
+        match session.next(Some(deadline))? {
+            Step::Done(_) => return Ok(()),
+            Step::Failed { code, text } => {
+                return Err(Lost::Protocol(format!("it refused to talk: {text} ({code})")));
+            }
+            Step::Row(_) | Step::Raw { .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_urls() {
+        let unix = |path: &str| Some(Address::Unix(PathBuf::from(path)));
+        let table: &[(&str, Option<Address>)] = &[
+            ("unix:///run/s.sock", unix("/run/s.sock")),
+            ("unix://s.sock", unix("s.sock")),
+            ("http://localhost:9001", Some(Address::Url("http://localhost:9001".into()))),
+            ("foo", None),
+            ("unix://", None),
+            ("://x", None),
+        ];
+        for (url, address) in table {
+            assert_eq!(&Address::of_url(url), address, "{url}");
+        }
+        assert_eq!(Address::of_text("/run/s.sock"), Address::Unix("/run/s.sock".into()));
+        assert_eq!(Address::of_url("unix:///a").unwrap().url(), "unix:///a");
+    }
+}

@@ -1,0 +1,196 @@
+//! `fg`: both outputs of a process on this terminal, and typed lines to its standard input.
+//!
+//! One thread waits for everything at once: two connections that follow the logs, one that tells
+//! when the process stops running, the terminal, and Ctrl-C.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::dialogue::{Daemon, Trouble};
+use super::output::{self, LogOutput};
+use super::session::{Lost, Session, Step};
+use crate::control::EventView;
+use crate::control::codes::Code;
+use crate::control::line::LINE_MAX;
+use crate::fleet::{ProcessName, State};
+
+/// Longest piece of typed text sent at once. A byte may need eight on the line (`\u{1b}`).
+const TYPED_MAX: usize = LINE_MAX / 16;
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Ctrl-C or end of input.
+    Left,
+    /// The process does not run any more.
+    ProcessEnded,
+}
+
+/// Connects this terminal to a process, until either leaves.
+pub fn run(daemon: &mut Daemon, name: &ProcessName) -> Result<Ending, Trouble> {
+    daemon.watch_interrupts();
+    // The name as sent always has its group, so that it cannot be taken for anything else.
+    let full = format!("{}:{}", name.group, name.process);
+    let mut events = daemon.another()?;
+    events.send(&["events"]).map_err(Trouble::Lost)?;
+    let mut outputs = Vec::new();
+    for channel in ["stdout", "stderr"] {
+        let mut session = daemon.another()?;
+        session
+            .send(&["tail", "-f", "--", &full, channel])
+            .map_err(Trouble::Lost)?;
+        outputs.push((session, LogOutput::new()));
+    }
+    let mut typed = Vec::new();
+    loop {
+        let ready = wait(daemon, &events, &outputs).map_err(Trouble::Lost)?;
+        if ready.interrupted {
+            return Ok(Ending::Left);
+        }
+        for index in (0..outputs.len()).rev() {
+            if ready.outputs[index] && !copy(&mut outputs[index])? {
+                outputs.remove(index);
+            }
+        }
+        if ready.events && has_stopped(&mut events, name)? {
+            return Ok(Ending::ProcessEnded);
+        }
+        if ready.typed {
+            let more = read_typed(&mut typed).map_err(|error| Trouble::Lost(Lost::Io(error)))?;
+            if !send_typed(daemon, &full, &mut typed, !more)? {
+                return Ok(Ending::ProcessEnded);
+            }
+            if !more {
+                return Ok(Ending::Left);
+            }
+        }
+    }
+}
+
+/// What there is to do.
+struct Ready {
+    interrupted: bool,
+    typed: bool,
+    events: bool,
+    outputs: Vec<bool>,
+}
+
+fn wait(
+    daemon: &Daemon,
+    events: &Session,
+    outputs: &[(Session, LogOutput)],
+) -> Result<Ready, Lost> {
+    let stdin = io::stdin();
+    let interrupts = daemon.interrupts();
+    let mut waited = vec![
+        PollFd::new(&stdin, PollFlags::IN),
+        PollFd::new(events, PollFlags::IN),
+    ];
+    waited.extend(outputs.iter().map(|(session, _)| PollFd::new(session, PollFlags::IN)));
+    if let Some(interrupts) = &interrupts {
+        waited.push(PollFd::from_borrowed_fd(interrupts.as_fd(), PollFlags::IN));
+    }
+    loop {
+        match poll(&mut waited, None) {
+            Ok(_) => break,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(Lost::Io(error.into())),
+        }
+    }
+    let ready = |index: usize| !waited[index].revents().is_empty();
+    Ok(Ready {
+        interrupted: interrupts.is_some_and(|interrupts| interrupts.take()),
+        typed: ready(0),
+        events: ready(1),
+        outputs: (0..outputs.len()).map(|index| ready(index + 2)).collect(),
+    })
+}
+
+/// Writes what arrived. `false`: nothing more will come, for there is no such log or it ended.
+fn copy((session, log): &mut (Session, LogOutput)) -> Result<bool, Trouble> {
+    session.fill().map_err(Trouble::Lost)?;
+    while let Some(step) = session.take().map_err(Trouble::Lost)? {
+        match step {
+            Step::Raw { bytes, .. } => log.write(&bytes),
+            Step::Row(_) => {}
+            Step::Done(_) | Step::Failed { .. } => {
+                log.finish();
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Reads changes of state; whether the process left RUNNING.
+fn has_stopped(events: &mut Session, name: &ProcessName) -> Result<bool, Trouble> {
+    events.fill().map_err(Trouble::Lost)?;
+    let mut stopped = false;
+    while let Some(step) = events.take().map_err(Trouble::Lost)? {
+        if let Step::Row(row) = step
+            && let Ok(event) = EventView::try_from(&row)
+        {
+            stopped |= event.name == *name && event.to != State::Running;
+        }
+    }
+    Ok(stopped)
+}
+
+/// Reads what was typed; `false` at its end.
+fn read_typed(typed: &mut Vec<u8>) -> io::Result<bool> {
+    let mut piece = [0; TYPED_MAX];
+    let count = match rustix::io::read(io::stdin(), &mut piece) {
+        Ok(count) => count,
+        Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return Ok(true),
+        Err(error) => return Err(error.into()),
+    };
+    typed.extend_from_slice(&piece[..count]);
+    Ok(count > 0)
+}
+
+/// Sends whole lines (at the end of input, all of it); `false` if the process does not run.
+fn send_typed(
+    daemon: &mut Daemon,
+    name: &str,
+    typed: &mut Vec<u8>,
+    end: bool,
+) -> Result<bool, Trouble> {
+    while let Some(length) = next_piece(typed, end) {
+        let piece: Vec<u8> = typed.drain(..length).collect();
+        let text = String::from_utf8_lossy(&piece);
+        match daemon.ask(&["stdin", "--", name, &text], |_| {})? {
+            Ok(_) => {}
+            Err(refused) if refused.code == Code::NotRunning => return Ok(false),
+            Err(refused) => output::line(&format!("ERROR: {}", refused.text)),
+        }
+    }
+    Ok(true)
+}
+
+/// How much to send next: a line with its newline, or what is too long to wait for one.
+fn next_piece(typed: &[u8], end: bool) -> Option<usize> {
+    let line = typed.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+    let whole = (end && !typed.is_empty()).then_some(typed.len());
+    let long = (typed.len() >= TYPED_MAX).then_some(TYPED_MAX);
+    line.or(whole).or(long).map(|length| length.min(TYPED_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_sent_whole_and_long_ones_in_pieces() {
+        assert_eq!(next_piece(b"", false), None);
+        assert_eq!(next_piece(b"ab", false), None);
+        assert_eq!(next_piece(b"ab", true), Some(2));
+        assert_eq!(next_piece(b"ab\ncd", false), Some(3));
+        assert_eq!(next_piece(b"\n", false), Some(1));
+        assert_eq!(next_piece(&vec![b'x'; TYPED_MAX + 1], false), Some(TYPED_MAX));
+        let mut long = vec![b'x'; TYPED_MAX + 1];
+        long.push(b'\n');
+        assert_eq!(next_piece(&long, false), Some(TYPED_MAX));
+    }
+}

@@ -1,0 +1,351 @@
+//! Tables, colours and JSON. Pure: where the text goes is an argument.
+//!
+//! The columns are those of Supervisor's `status` for `appctl` too, because scripts split them at
+//! blanks. A terminal gets colours (unless `NO_COLOR` is set) and lines no wider than it is.
+//!
+//! Must never: print, ask what stdout is, change columns for a pipe.
+
+use serde::Serialize;
+
+use super::escape::printable;
+use crate::control::{AvailView, EventView, ProcessView};
+use crate::fleet::State;
+
+/// Where text goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Target {
+    /// A terminal of this many columns; `None`: a pipe or a file.
+    pub columns: Option<usize>,
+    /// Colours are welcome.
+    pub colours: bool,
+}
+
+/// Supervisor's narrowest name column, before three blanks.
+const NAME_COLUMN: usize = 30;
+
+/// The lines of `status`, each with its newline.
+pub fn status(processes: &[ProcessView], target: Target) -> String {
+    let names: Vec<String> = processes.iter().map(|view| view.name.to_string()).collect();
+    let longest = names.iter().map(|name| name.chars().count()).max();
+    let width = longest.unwrap_or(0).max(NAME_COLUMN) + 3;
+    let mut text = String::new();
+    for (view, name) in processes.iter().zip(&names) {
+        let mut description = view.description.clone();
+        if target.columns.is_some() && !view.log_trouble.is_empty() {
+            description = format!("{description} [log: {}]", view.log_trouble);
+        }
+        text.push_str(&status_line(name, width, view.state, &description, target));
+        text.push('\n');
+    }
+    text
+}
+
+fn status_line(
+    name: &str,
+    width: usize,
+    state: State,
+    description: &str,
+    target: Target,
+) -> String {
+    let state_column = format!("{state:<10}");
+    let Some(columns) = target.columns else {
+        return format!("{name:<width$}{state_column}{description}");
+    };
+    let room = columns.saturating_sub(width + 10);
+    let description = shorten(&printable(description), room);
+    let name = printable(name);
+    format!("{name:<width$}{}{description}", coloured(&state_column, state, target))
+}
+
+/// At most `room` characters, the last of which says that something is missing. A terminal too
+/// narrow for the columns gets the whole text, for then lines wrap anyway.
+fn shorten(text: &str, room: usize) -> String {
+    if room < 12 || text.chars().count() <= room {
+        return text.to_string();
+    }
+    let mut short: String = text.chars().take(room - 1).collect();
+    short.push('…');
+    short
+}
+
+fn coloured(text: &str, state: State, target: Target) -> String {
+    if !target.colours {
+        return text.to_string();
+    }
+    let code = match state {
+        State::Running => "32",
+        State::Starting | State::Stopping => "33",
+        State::Backoff => "35",
+        State::Fatal | State::Unknown => "1;31",
+        State::Exited => "36",
+        State::Stopped => "2",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// The line of `avail`, with Supervisor's columns.
+pub fn avail_line(view: &AvailView) -> String {
+    let name = view.name.to_string();
+    let in_use = if view.in_use { "in use" } else { "avail" };
+    let start = if view.autostart { "auto" } else { "manual" };
+    format!(
+        "{name:<32} {in_use:<9} {start:<9} {}:{}",
+        view.group_priority, view.process_priority
+    )
+}
+
+/// The line of `events`.
+pub fn event_line(view: &EventView, target: Target) -> String {
+    let name = view.name.to_string();
+    let pid = match view.pid {
+        0 => String::new(),
+        pid => format!(" pid {pid}"),
+    };
+    let to = coloured(view.to.word(), view.to, target);
+    let line = format!("{} {} {name} {} -> {to}{pid}", view.sequence, view.wall, view.from);
+    match (view.why.as_str(), target.columns) {
+        ("", _) => line,
+        (why, None) => format!("{line}: {why}"),
+        (why, Some(_)) => format!("{line}: {}", printable(why)),
+    }
+}
+
+/// A JSON array with one item per line, which both `jq` and `grep` can use.
+pub fn json_list<T: Serialize>(items: &[T]) -> String {
+    if items.is_empty() {
+        return "[]\n".to_string();
+    }
+    let lines: Vec<String> = items.iter().map(json_line).collect();
+    format!("[\n{}\n]\n", lines.join(",\n"))
+}
+
+/// One item on one line, without newline.
+pub fn json_line<T: Serialize>(item: &T) -> String {
+    // Every type passed here is a plain structure of numbers and texts, which always serializes.
+    serde_json::to_string(item).unwrap_or_else(|error| format!("\"{error}\""))
+}
+
+/// A process in `status --json` (docs/commands.md lists the fields).
+#[derive(Debug, Serialize)]
+pub struct StatusJson<'a> {
+    name: String,
+    group: &'a str,
+    process: &'a str,
+    state: &'static str,
+    pid: Option<i32>,
+    uptime: Option<u64>,
+    description: &'a str,
+    start: i64,
+    stop: i64,
+    now: i64,
+    exit_status: i32,
+    spawn_error: &'a str,
+    stdout_logfile: &'a str,
+    stderr_logfile: &'a str,
+    log_trouble: &'a str,
+}
+
+impl<'a> StatusJson<'a> {
+    /// The JSON form of a process.
+    pub fn of(view: &'a ProcessView) -> StatusJson<'a> {
+        StatusJson {
+            name: view.name.to_string(),
+            group: &view.name.group,
+            process: &view.name.process,
+            state: view.state.word(),
+            pid: (view.pid != 0).then_some(view.pid),
+            uptime: (view.pid != 0).then_some(view.uptime),
+            description: &view.description,
+            start: view.start,
+            stop: view.stop,
+            now: view.now,
+            exit_status: view.exit_status,
+            spawn_error: &view.spawn_error,
+            stdout_logfile: &view.stdout_logfile,
+            stderr_logfile: &view.stderr_logfile,
+            log_trouble: &view.log_trouble,
+        }
+    }
+}
+
+/// A process in `avail --json`.
+#[derive(Debug, Serialize)]
+pub struct AvailJson<'a> {
+    name: String,
+    group: &'a str,
+    process: &'a str,
+    in_use: bool,
+    autostart: bool,
+    group_priority: i64,
+    process_priority: i64,
+}
+
+impl<'a> AvailJson<'a> {
+    /// The JSON form of a configured process.
+    pub fn of(view: &'a AvailView) -> AvailJson<'a> {
+        AvailJson {
+            name: view.name.to_string(),
+            group: &view.name.group,
+            process: &view.name.process,
+            in_use: view.in_use,
+            autostart: view.autostart,
+            group_priority: view.group_priority,
+            process_priority: view.process_priority,
+        }
+    }
+}
+
+/// A change of state in `events --json`.
+#[derive(Debug, Serialize)]
+pub struct EventJson<'a> {
+    sequence: u64,
+    time: i64,
+    name: String,
+    from: &'static str,
+    to: &'static str,
+    pid: Option<i32>,
+    why: &'a str,
+}
+
+impl<'a> EventJson<'a> {
+    /// The JSON form of a change of state.
+    pub fn of(view: &'a EventView) -> EventJson<'a> {
+        EventJson {
+            sequence: view.sequence,
+            time: view.wall,
+            name: view.name.to_string(),
+            from: view.from.word(),
+            to: view.to.word(),
+            pid: (view.pid != 0).then_some(view.pid),
+            why: &view.why,
+        }
+    }
+}
+
+/// What was done to a process or group, or why not, in `--json` of commands that change something.
+#[derive(Debug, Serialize)]
+pub struct ReportJson<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// `started`, `stopped`, `available`, …; `error` if it was not done.
+    pub result: &'a str,
+    /// Stable code of the error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'a str>,
+    /// The error for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<&'a str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::ProcessName;
+
+    fn process(group: &str, name: &str, state: State, description: &str) -> ProcessView {
+        ProcessView {
+            name: ProcessName {
+                group: group.into(),
+                process: name.into(),
+            },
+            state,
+            description: description.into(),
+            pid: if state == State::Running { 12 } else { 0 },
+            start: 1,
+            stop: 2,
+            now: 3,
+            uptime: 62,
+            exit_status: 0,
+            spawn_error: String::new(),
+            stdout_logfile: "/log/a".into(),
+            stderr_logfile: String::new(),
+            log_trouble: String::new(),
+        }
+    }
+
+    const PIPE: Target = Target {
+        columns: None,
+        colours: false,
+    };
+
+    #[test]
+    fn columns_are_supervisors() {
+        let running = process("a", "a", State::Running, "pid 12, uptime 0:01:02");
+        let starting = process("g", "b", State::Starting, "");
+        assert_eq!(
+            status(&[running.clone(), starting], PIPE),
+            "a                                RUNNING   pid 12, uptime 0:01:02\n\
+             g:b                              STARTING  \n"
+        );
+        let long = process("groupname", "a-program-with-quite-a-long-name-indeed", State::Stopped, "Not started");
+        assert_eq!(
+            status(&[running, long], PIPE).lines().map(|line| line.find("RUNNING").or(line.find("STOPPED"))).collect::<Vec<_>>(),
+            [Some(52), Some(52)]
+        );
+        assert_eq!(status(&[], PIPE), "");
+    }
+
+    #[test]
+    fn a_pipe_gets_text_as_it_is_and_a_terminal_gets_harmless_text_that_fits() {
+        let evil = process("a", "a", State::Fatal, "can't \x1b[2J find a very long command name");
+        assert!(status(std::slice::from_ref(&evil), PIPE).contains('\x1b'));
+        let terminal = Target {
+            columns: Some(60),
+            colours: false,
+        };
+        let line = status(std::slice::from_ref(&evil), terminal);
+        assert_eq!(
+            line,
+            "a                                FATAL     can't \\x1b[2J fi…\n"
+        );
+        let colours = Target {
+            columns: Some(80),
+            colours: true,
+        };
+        assert!(status(&[evil], colours).contains("\x1b[1;31mFATAL     \x1b[0mcan't \\x1b[2J"));
+    }
+
+    #[test]
+    fn log_trouble_is_shown_on_a_terminal_only() {
+        let mut full = process("a", "a", State::Running, "pid 12, uptime 0:01:02");
+        full.log_trouble = "no space left".into();
+        let terminal = Target {
+            columns: Some(120),
+            colours: false,
+        };
+        assert!(status(std::slice::from_ref(&full), terminal).ends_with("[log: no space left]\n"));
+        assert!(!status(&[full], PIPE).contains("space"));
+    }
+
+    #[test]
+    fn avail_has_supervisors_columns() {
+        let view = AvailView {
+            name: ProcessName {
+                group: "g".into(),
+                process: "g1".into(),
+            },
+            in_use: true,
+            autostart: false,
+            group_priority: 3,
+            process_priority: 7,
+        };
+        assert_eq!(
+            avail_line(&view),
+            "g:g1                             in use    manual    3:7"
+        );
+    }
+
+    #[test]
+    fn json_has_one_item_per_line_and_null_for_what_is_not_there() {
+        let running = process("a", "a", State::Running, "pid 12");
+        let stopped = process("b", "b", State::Stopped, "a \"quote\"\n");
+        let items = [StatusJson::of(&running), StatusJson::of(&stopped)];
+        let text = json_list(&items);
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read[0]["pid"], 12);
+        assert_eq!(read[1]["pid"], serde_json::Value::Null);
+        assert_eq!(read[1]["description"], "a \"quote\"\n");
+        assert_eq!(text.lines().count(), 4);
+        assert_eq!(json_list::<StatusJson<'_>>(&[]), "[]\n");
+    }
+}

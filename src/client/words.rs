@@ -1,0 +1,525 @@
+//! Every sentence that `supervisorctl` prints, and its exit statuses: scripts and playbooks match
+//! on them. Pure.
+//!
+//! The words are those of Supervisor 4.3.0 and must stay so; what we say better, we say in
+//! `appctl`. Outcomes come in as the codes of our line protocol.
+//!
+//! Must never: talk to a daemon, print.
+
+use super::dialogue::Refused;
+use crate::control::codes::Code;
+
+/// Exit statuses of `supervisorctl` (Supervisor follows the LSB's numbers loosely).
+pub mod exit {
+    /// Anything without a number of its own.
+    pub const GENERIC: u8 = 1;
+    /// A name or argument that cannot be used, in `start`.
+    pub const INVALID_ARGUMENT: u8 = 2;
+    /// `status`: at least one of the processes shown is not running.
+    pub const SOME_STOPPED: u8 = 3;
+    /// `status`: a name is unknown, or nobody answers. Elsewhere: the connection was refused.
+    pub const UNKNOWN: u8 = 4;
+    /// There is no socket, or a process is not (or did not get to be) running.
+    pub const NOT_RUNNING: u8 = 7;
+}
+
+/// Something to print on one or more lines, and what it means for the exit status (0: nothing).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Without the newline at its end.
+    pub text: String,
+    /// Exit status, if this turns out to be the last failure.
+    pub status: u8,
+}
+
+impl Said {
+    /// A sentence about success.
+    pub fn well(text: impl Into<String>) -> Said {
+        Said {
+            text: text.into(),
+            status: 0,
+        }
+    }
+
+    /// A sentence about failure.
+    pub fn badly(text: impl Into<String>, status: u8) -> Said {
+        Said {
+            text: text.into(),
+            status,
+        }
+    }
+}
+
+/// Commands that report on one process after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// `start`
+    Start,
+    /// `stop`
+    Stop,
+    /// `signal`
+    Signal,
+    /// `clear`
+    Clear,
+}
+
+impl Deed {
+    /// Its verb in the line protocol.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Deed::Start => "start",
+            Deed::Stop => "stop",
+            Deed::Signal => "signal",
+            Deed::Clear => "clear",
+        }
+    }
+
+    /// Success in Supervisor's word.
+    fn done(self) -> &'static str {
+        match self {
+            Deed::Start => "started",
+            Deed::Stop => "stopped",
+            Deed::Signal => "signalled",
+            Deed::Clear => "cleared",
+        }
+    }
+
+    /// What is said when no process is named.
+    pub fn nothing_named(self) -> Said {
+        match self {
+            Deed::Start => misuse(
+                "Error: start requires a process name",
+                "start",
+                exit::INVALID_ARGUMENT,
+            ),
+            Deed::Stop => misuse(
+                "Error: stop requires a process name",
+                "stop",
+                exit::GENERIC,
+            ),
+            Deed::Signal => misuse(
+                "Error: signal requires a signal name and a process name",
+                "signal",
+                exit::GENERIC,
+            ),
+            Deed::Clear => misuse(
+                "Error: clear requires a process name",
+                "clear",
+                exit::GENERIC,
+            ),
+        }
+    }
+}
+
+/// `restart` without a name.
+pub fn restart_nothing_named() -> Said {
+    misuse(
+        "Error: restart requires a process name",
+        "restart",
+        exit::GENERIC,
+    )
+}
+
+/// What was done to a process.
+pub fn done(deed: Deed, subject: &str) -> Said {
+    Said::well(format!("{}: {}", shown_name(subject), deed.done()))
+}
+
+/// Why it was not done.
+pub fn refused(deed: Deed, subject: &str, refused: &Refused) -> Said {
+    use Deed::{Clear, Signal, Start, Stop};
+    let (why, status) = match (deed, refused.code) {
+        (Start, Code::NoSuchGroup) => ("no such group", exit::INVALID_ARGUMENT),
+        (_, Code::NoSuchGroup) => ("no such group", exit::GENERIC),
+        (_, Code::NoSuchProcess) => ("no such process", exit::GENERIC),
+        (Start, Code::NoFile) => ("no such file", exit::GENERIC),
+        (Start, Code::NotExecutable) => ("file is not executable", exit::GENERIC),
+        (Start, Code::AlreadyStarted) => ("already started", 0),
+        (Start, Code::SpawnError) => ("spawn error", exit::NOT_RUNNING),
+        (Start, Code::AbnormalTermination) => ("abnormal termination", exit::NOT_RUNNING),
+        (Stop, Code::NotRunning) => ("not running", 0),
+        (Signal, Code::NotRunning) => ("not running", exit::NOT_RUNNING),
+        (Signal, Code::BadSignal) => ("bad signal name", exit::GENERIC),
+        (Clear, Code::Failed) => ("failed", exit::GENERIC),
+        _ => return failed(refused),
+    };
+    let name = match refused.code {
+        Code::NoSuchGroup => group_of(subject),
+        _ => shown_name(subject),
+    };
+    Said::badly(format!("{name}: ERROR ({why})"), status)
+}
+
+/// A failure for which Supervisor has no words of its own: it shows the fault.
+pub fn failed(refused: &Refused) -> Said {
+    let text = match refused.code {
+        Code::ShuttingDown => format!("error: SHUTDOWN_STATE: {}", refused.text),
+        _ => format!("error: {}", refused.text),
+    };
+    Said::badly(text, exit::GENERIC)
+}
+
+/// `a:a` is shown as `a`.
+pub fn shown_name(name: &str) -> &str {
+    match name.split_once(':') {
+        Some((group, process)) if group == process => group,
+        _ => name,
+    }
+}
+
+/// The group of `group:*`, `group:` or `group:process`.
+pub fn group_of(name: &str) -> &str {
+    name.split_once(':').map_or(name, |(group, _)| group)
+}
+
+/// Whether a word names a whole group: `group:*` or `group:`.
+pub fn names_group(name: &str) -> bool {
+    matches!(name.split_once(':'), Some((_, "" | "*")))
+}
+
+/// `status` of a name nobody has.
+pub fn status_unknown(name: &str) -> Said {
+    if names_group(name) {
+        let group = group_of(name);
+        Said::badly(format!("{group}: ERROR (no such group)"), exit::UNKNOWN)
+    } else {
+        Said::badly(format!("{name}: ERROR (no such process)"), exit::UNKNOWN)
+    }
+}
+
+/// `pid` of a name nobody has.
+pub fn pid_unknown(name: &str) -> Said {
+    Said::badly(format!("No such process {name}"), exit::GENERIC)
+}
+
+/// A command that takes no arguments was given some.
+pub fn no_arguments(command: &str) -> Said {
+    misuse(
+        &format!("Error: {command} accepts no arguments"),
+        command,
+        exit::GENERIC,
+    )
+}
+
+/// What `tail` and `maintail` were asked wrongly.
+pub fn tail_misuse(problem: &str, command: &str) -> Said {
+    misuse(&format!("Error: {problem}"), command, exit::GENERIC)
+}
+
+/// `tail NAME CHANNEL` with another channel than stdout or stderr.
+pub fn bad_channel(channel: &str) -> Said {
+    Said::badly(format!("Error: bad channel '{channel}'"), exit::GENERIC)
+}
+
+/// `tail -5`
+pub fn tail_nameless() -> Said {
+    Said::badly("Error: tail requires process name", exit::GENERIC)
+}
+
+/// `tail -x NAME`
+pub fn bad_argument(argument: &str) -> Said {
+    Said::badly(format!("Error: bad argument {argument}"), exit::GENERIC)
+}
+
+/// `tail` did not work. The main log's name is `supervisord`.
+pub fn tail_refused(name: &str, refused: &Refused) -> Said {
+    let why = match refused.code {
+        Code::NoLogFile => "no log file",
+        Code::NoSuchProcess | Code::NoSuchGroup | Code::BadArguments => "no such process name",
+        Code::ShuttingDown => return failed(refused),
+        _ => "unknown error reading log",
+    };
+    Said::badly(format!("{name}: ERROR ({why})"), exit::GENERIC)
+}
+
+/// `tail -f` did not work; Supervisor's client names the address it asked, and so do we.
+pub fn follow_refused(url: &str, path: &str) -> Said {
+    Said::badly(
+        format!("{url}{path} Cannot read, status code 404"),
+        exit::GENERIC,
+    )
+}
+
+/// The line before output that goes on until Ctrl-C.
+pub const PRESS_CTRL_C: &str = "==> Press Ctrl-C to exit <==";
+
+/// `fg` was asked wrongly or does not work.
+pub fn fg_misuse(names: usize) -> Said {
+    match names {
+        0 => misuse("ERROR: no process name supplied", "fg", exit::GENERIC),
+        _ => Said::badly("ERROR: too many process names supplied", exit::GENERIC),
+    }
+}
+
+/// `fg` of a name nobody has.
+pub fn fg_unknown() -> Said {
+    Said::badly("ERROR: bad process name supplied", exit::GENERIC)
+}
+
+/// `fg` of a process that does not run.
+pub fn fg_not_running() -> Said {
+    Said::badly("ERROR: process not running", exit::GENERIC)
+}
+
+/// `fg` ends because its process did.
+pub const FG_KILLED: &str = "Process got killed";
+
+/// `fg` ends.
+pub const FG_EXIT: &str = "Exiting foreground";
+
+/// A group that `reread` found to differ: `available`, `changed` or `disappeared`.
+pub fn difference(group: &str, kind: &str) -> String {
+    format!("{group}: {kind}")
+}
+
+/// `reread` found nothing.
+pub const NO_UPDATES: &str = "No config updates to processes";
+
+/// `reread`, `avail` or `update` did not work.
+pub fn reread_refused(command: &str, refused: &Refused) -> Said {
+    let why = &refused.text;
+    let text = match (command, refused.code) {
+        ("update", Code::ShuttingDown) => "ERROR: already shutting down".to_string(),
+        (_, Code::ShuttingDown) => "ERROR: supervisor shutting down".to_string(),
+        ("update", Code::CannotReread) => format!("error: CANT_REREAD: {why}"),
+        (_, Code::CannotReread) => format!("ERROR: CANT_REREAD: {why}"),
+        _ => return failed(refused),
+    };
+    Said::badly(text, exit::GENERIC)
+}
+
+/// What `add`, `remove` or `update` did to a group. Before `update` removes or replaces a group
+/// it stops it, and says so even if nothing ran.
+pub fn group_done(command: &str, group: &str, word: &str) -> Said {
+    let sentence = match word {
+        "added" => format!("{group}: added process group"),
+        "removed" => format!("{group}: removed process group"),
+        "updated" => format!("{group}: updated process group"),
+        other => format!("{group}: {other}"),
+    };
+    Said::well(match (command, word) {
+        ("update", "removed" | "updated") => format!("{group}: stopped\n{sentence}"),
+        _ => sentence,
+    })
+}
+
+/// Why `add`, `remove` or `update` left a group alone.
+pub fn group_refused(command: &str, group: &str, refused: &Refused) -> Said {
+    let sentence = match (command, refused.code) {
+        ("add", Code::AlreadyAdded) => {
+            return Said::well("ERROR: process group already active");
+        }
+        ("update", Code::NoSuchGroup | Code::NoSuchProcess) => {
+            format!("ERROR: no such group: {group}")
+        }
+        (_, Code::NoSuchGroup | Code::NoSuchProcess) => {
+            format!("ERROR: no such process/group: {group}")
+        }
+        ("update", Code::StillRunning) => format!("{group}: has problems; not removing"),
+        (_, Code::StillRunning) => format!("ERROR: process/group still running: {group}"),
+        ("update", Code::ShuttingDown) => "ERROR: already shutting down".to_string(),
+        ("add", Code::ShuttingDown) => "ERROR: shutting down".to_string(),
+        _ => return failed(refused),
+    };
+    Said::badly(sentence, exit::GENERIC)
+}
+
+/// `shutdown` was accepted, or not.
+pub fn shut_down(outcome: Result<String, Refused>) -> Said {
+    match outcome {
+        Ok(_) => Said::well("Shut down"),
+        Err(refused) if refused.code == Code::ShuttingDown => {
+            Said::well("ERROR: already shutting down")
+        }
+        Err(refused) => failed(&refused),
+    }
+}
+
+/// `reload` was accepted, or not.
+pub fn reloaded(outcome: Result<String, Refused>) -> Said {
+    match outcome {
+        Ok(_) => Said::well("Restarted supervisord"),
+        Err(refused) if refused.code == Code::ShuttingDown => {
+            Said::badly("ERROR: already shutting down", exit::GENERIC)
+        }
+        Err(refused) => failed(&refused),
+    }
+}
+
+/// Questions asked before, in a shell; only an answer that begins with `y` or `Y` is a yes.
+pub const REALLY_SHUT_DOWN: &str = "Really shut the remote supervisord process down y/N? ";
+/// The same for `reload`.
+pub const REALLY_RELOAD: &str = "Really restart the remote supervisord process y/N? ";
+
+/// `open` of something else than a URL that can be used.
+pub fn open_refused() -> Said {
+    Said::badly("ERROR: url must be http:// or unix://", exit::GENERIC)
+}
+
+/// Why a daemon cannot be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unreached {
+    /// There is no socket.
+    NoSuchFile,
+    /// Nobody listens on it.
+    Refused,
+    /// Anything else.
+    Other(String),
+}
+
+/// Nobody answers at `url`. `shutdown` has words of its own, `status` an exit status of its own.
+pub fn unreached(command: &str, url: &str, why: &Unreached) -> Said {
+    let already = if command == "shutdown" {
+        ("ERROR: ", " (already shut down?)")
+    } else {
+        ("", "")
+    };
+    let (text, status) = match why {
+        Unreached::NoSuchFile => (format!("{url} no such file"), exit::NOT_RUNNING),
+        Unreached::Refused => (format!("{url} refused connection"), exit::UNKNOWN),
+        Unreached::Other(text) => return Said::badly(format!("error: {text}"), exit::GENERIC),
+    };
+    let status = match command {
+        "status" => exit::UNKNOWN,
+        "shutdown" => exit::GENERIC,
+        _ => status,
+    };
+    Said::badly(format!("{}{text}{}", already.0, already.1), status)
+}
+
+/// A command nobody knows.
+pub fn unknown_syntax(line: &str) -> Said {
+    Said::badly(format!("*** Unknown syntax: {line}"), exit::GENERIC)
+}
+
+/// `help`, or `help TOPIC`.
+pub fn help(topic: &str) -> String {
+    if topic.is_empty() {
+        return OVERVIEW.to_string();
+    }
+    match HELP.iter().find(|(command, _)| *command == topic) {
+        Some((_, text)) => text.to_string(),
+        None => format!("*** No help on {topic}"),
+    }
+}
+
+/// Commands, for completion and dispatch.
+pub fn commands() -> impl Iterator<Item = &'static str> {
+    HELP.iter().map(|(command, _)| *command)
+}
+
+/// A complaint followed by the command's help.
+fn misuse(complaint: &str, command: &str, status: u8) -> Said {
+    Said::badly(format!("{complaint}\n{}", help(command)), status)
+}
+
+const OVERVIEW: &str = "
+default commands (type help <topic>):
+=====================================
+add    exit      open  reload  restart   start   tail   
+avail  fg        pid   remove  shutdown  status  update 
+clear  maintail  quit  reread  signal    stop    version
+";
+
+/// The help of each command, in Supervisor's words, tabs and all.
+const HELP: &[(&str, &str)] = &[
+    ("add", "add <name> [...]\tActivates any updates in config for process/group"),
+    ("avail", "avail\t\t\tDisplay all configured processes"),
+    (
+        "clear",
+        "clear <name>\t\tClear a process' log files.\n\
+         clear <name> <name>\tClear multiple process' log files\n\
+         clear all\t\tClear all process' log files",
+    ),
+    ("exit", "exit\tExit the supervisor shell."),
+    (
+        "fg",
+        "fg <process>\tConnect to a process in foreground mode\n\
+         \t\tCtrl-C to exit",
+    ),
+    (
+        "help",
+        "help\t\tPrint a list of available actions\n\
+         help <action>\tPrint help for <action>",
+    ),
+    (
+        "maintail",
+        "maintail -f \tContinuous tail of supervisor main log file (Ctrl-C to exit)\n\
+         maintail -100\tlast 100 *bytes* of supervisord main log file\n\
+         maintail\tlast 1600 *bytes* of supervisor main log file\n",
+    ),
+    (
+        "open",
+        "open <url>\tConnect to a remote supervisord process.\n\
+         \t\t(for UNIX domain socket, use unix:///socket/path)",
+    ),
+    (
+        "pid",
+        "pid\t\t\tGet the PID of supervisord.\n\
+         pid <name>\t\tGet the PID of a single child process by name.\n\
+         pid all\t\t\tGet the PID of every child process, one per line.",
+    ),
+    ("quit", "quit\tExit the supervisor shell."),
+    ("reload", "reload \t\tRestart the remote supervisord."),
+    ("remove", "remove <name> [...]\tRemoves process/group from active config"),
+    (
+        "reread",
+        "reread \t\t\tReload the daemon's configuration files without add/remove",
+    ),
+    (
+        "restart",
+        "restart <name>\t\tRestart a process\n\
+         restart <gname>:*\tRestart all processes in a group\n\
+         restart <name> <name>\tRestart multiple processes or groups\n\
+         restart all\t\tRestart all processes\n\
+         Note: restart does not reread config files. For that, see reread and update.",
+    ),
+    ("shutdown", "shutdown \tShut the remote supervisord down."),
+    (
+        "signal",
+        "signal <signal name> <name>\t\tSignal a process\n\
+         signal <signal name> <gname>:*\t\tSignal all processes in a group\n\
+         signal <signal name> <name> <name>\tSignal multiple processes or groups\n\
+         signal <signal name> all\t\tSignal all processes",
+    ),
+    (
+        "start",
+        "start <name>\t\tStart a process\n\
+         start <gname>:*\t\tStart all processes in a group\n\
+         start <name> <name>\tStart multiple processes or groups\n\
+         start all\t\tStart all processes",
+    ),
+    (
+        "status",
+        "status <name>\t\tGet status for a single process\n\
+         status <gname>:*\tGet status for all processes in a group\n\
+         status <name> <name>\tGet status for multiple named processes\n\
+         status\t\t\tGet all process status info",
+    ),
+    (
+        "stop",
+        "stop <name>\t\tStop a process\n\
+         stop <gname>:*\t\tStop all processes in a group\n\
+         stop <name> <name>\tStop multiple processes or groups\n\
+         stop all\t\tStop all processes",
+    ),
+    (
+        "tail",
+        "tail [-f] <name> [stdout|stderr] (default stdout)\n\
+         Ex:\n\
+         tail -f <name>\t\tContinuous tail of named process stdout\n\
+         \t\t\tCtrl-C to exit.\n\
+         tail -100 <name>\tlast 100 *bytes* of process stdout\n\
+         tail <name> stderr\tlast 1600 *bytes* of process stderr",
+    ),
+    (
+        "update",
+        "update\t\t\tReload config and add/remove as necessary, and will restart affected programs\n\
+         update all\t\tReload config and add/remove as necessary, and will restart affected programs\n\
+         update <gname> [...]\tUpdate specific groups",
+    ),
+    (
+        "version",
+        "version\t\t\tShow the version of the remote supervisord process",
+    ),
+];

@@ -1,0 +1,350 @@
+//! What the daemon's turn answers, as rows and final lines, and back again for the client.
+//!
+//! A field whose value is empty or 0 is left out; the order of fields is fixed.
+//!
+//! Must never: do I/O, or produce a line that is longer than [`LINE_MAX`].
+
+use std::str::FromStr;
+
+use crate::fleet::{Done, ProcessName, State};
+
+use super::codes::{Code, Trouble};
+use super::line::{AnswerLine, LINE_MAX, Row};
+use super::question::{Answer, AvailView, DifferenceKind, EventView, LogDone, ProcessView};
+use super::word::shown;
+
+/// Longest word or value in a row, in bytes; the rest is cut off. A path fits.
+pub const VALUE_MAX: usize = 4096;
+
+/// The row of an answer; `None` for the end and for log files, which the session reads.
+pub fn row(answer: &Answer) -> Option<Row> {
+    Some(match answer {
+        Answer::Process(view) => process_row(view),
+        Answer::Report(report) => match &report.result {
+            Ok(done) => Row::of([&report.subject, done_word(*done)]),
+            Err(refusal) => trouble_row(&report.subject, refusal.into()),
+        },
+        Answer::LogReport { name, result } => match result {
+            Ok(done) => Row::of([&name.to_string(), log_done_word(*done)]),
+            Err(failure) => trouble_row(&name.to_string(), failure.into()),
+        },
+        Answer::Available(view) => avail_row(view),
+        Answer::Difference { group, kind } => Row::of([group, difference_word(*kind)]),
+        Answer::Event(view) => event_row(view),
+        Answer::Value(value) => Row::of([value]),
+        Answer::Diagnostic(text) => Row::default().with("diagnostic", text),
+        Answer::Log(_) | Answer::Done | Answer::Failed(_) => return None,
+    })
+}
+
+/// `NAME error code=… text=…`
+pub fn trouble_row(subject: &str, trouble: Trouble) -> Row {
+    Row::of([subject, "error"])
+        .with("code", trouble.code.name())
+        .with_some("text", &trouble.text)
+}
+
+/// `err CODE TEXT`
+pub fn trouble_line(trouble: &Trouble) -> AnswerLine {
+    AnswerLine::Err {
+        code: trouble.code.name().to_owned(),
+        text: clipped(&trouble.text).to_owned(),
+    }
+}
+
+/// The text of a row, cut so that the line is not longer than [`LINE_MAX`]: values first, then
+/// fields from the end.
+pub fn row_line(mut row: Row) -> String {
+    let values = row.fields.iter_mut().map(|(_, value)| value);
+    for text in row.words.iter_mut().chain(values) {
+        text.truncate(clipped(text).len());
+    }
+    loop {
+        let line = AnswerLine::Row(row.clone()).to_string();
+        if line.len() <= LINE_MAX || row.fields.pop().is_none() && row.words.pop().is_none() {
+            return line;
+        }
+    }
+}
+
+fn clipped(text: &str) -> &str {
+    &text[..text.floor_char_boundary(VALUE_MAX)]
+}
+
+/// Counts what an answer said, for its final line.
+#[derive(Debug, Default)]
+pub struct Tally {
+    done: usize,
+    failed: usize,
+    first: Option<(String, Trouble)>,
+}
+
+impl Tally {
+    /// Takes note of one item.
+    pub fn note(&mut self, answer: &Answer) {
+        let (subject, trouble) = match answer {
+            Answer::Report(report) => match &report.result {
+                Ok(_) => return self.done += 1,
+                Err(refusal) => (report.subject.clone(), refusal.into()),
+            },
+            Answer::LogReport { name, result } => match result {
+                Ok(_) => return self.done += 1,
+                Err(failure) => (name.to_string(), failure.into()),
+            },
+            Answer::Process(_) => return self.done += 1,
+            _ => return,
+        };
+        self.failed += 1;
+        self.first.get_or_insert((subject, trouble));
+    }
+
+    /// The final line: `ok` if nothing failed, the trouble itself if it was the only thing that
+    /// was to be done, else `partial`, or `failed` if nothing could be done.
+    pub fn line(self) -> AnswerLine {
+        let all = self.done + self.failed;
+        let trouble = match self.first {
+            None => return AnswerLine::Ok(String::new()),
+            Some((subject, trouble)) if all == 1 => {
+                let text = format!("{}: {}", shown(&subject), trouble.text);
+                Trouble::new(trouble.code, text)
+            }
+            Some(_) if self.done == 0 => {
+                Trouble::new(Code::Failed, format!("none of {all} could be done"))
+            }
+            Some(_) => Trouble::new(Code::Partial, format!("{} of {all} not done", self.failed)),
+        };
+        trouble_line(&trouble)
+    }
+}
+
+/// What became of one process or group, read from a row by the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What it is about.
+    pub subject: String,
+    /// `started`, `stopped` and so on, or the code and text of what was wrong. A code that this
+    /// client does not know is kept as text.
+    pub result: Result<String, (String, String)>,
+}
+
+/// Why a row is not what was expected: the part that is missing or odd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OddRow(pub &'static str);
+
+impl std::fmt::Display for OddRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the daemon sent a row without a proper {}", self.0)
+    }
+}
+
+impl std::error::Error for OddRow {}
+
+impl TryFrom<&Row> for Outcome {
+    type Error = OddRow;
+
+    fn try_from(row: &Row) -> Result<Outcome, OddRow> {
+        let [subject, word] = &row.words[..] else {
+            return Err(OddRow("name and result"));
+        };
+        let text = |key| row.field(key).unwrap_or_default().to_owned();
+        let result = match word.as_str() {
+            "error" => Err((text("code"), text("text"))),
+            done => Ok(done.to_owned()),
+        };
+        let subject = subject.clone();
+        Ok(Outcome { subject, result })
+    }
+}
+
+fn process_row(view: &ProcessView) -> Row {
+    Row::of([&view.name.to_string(), view.state.word()])
+        .with_number("pid", view.pid)
+        .with_number("uptime", view.uptime)
+        .with_some("description", &view.description)
+        .with_number("start", view.start)
+        .with_number("stop", view.stop)
+        .with_number("now", view.now)
+        .with_number("exit", view.exit_status)
+        .with_some("spawn_error", &view.spawn_error)
+        .with_some("stdout_logfile", &view.stdout_logfile)
+        .with_some("stderr_logfile", &view.stderr_logfile)
+        .with_some("log_trouble", &view.log_trouble)
+        .with("group", &view.name.group)
+}
+
+impl TryFrom<&Row> for ProcessView {
+    type Error = OddRow;
+
+    fn try_from(row: &Row) -> Result<ProcessView, OddRow> {
+        let [_, state] = &row.words[..] else {
+            return Err(OddRow("name and state"));
+        };
+        Ok(ProcessView {
+            name: row.name()?,
+            state: state_named(state)?,
+            description: row.text("description"),
+            pid: row.number("pid")?,
+            start: row.number("start")?,
+            stop: row.number("stop")?,
+            now: row.number("now")?,
+            uptime: row.number("uptime")?,
+            exit_status: row.number("exit")?,
+            spawn_error: row.text("spawn_error"),
+            stdout_logfile: row.text("stdout_logfile"),
+            stderr_logfile: row.text("stderr_logfile"),
+            log_trouble: row.text("log_trouble"),
+        })
+    }
+}
+
+fn avail_row(view: &AvailView) -> Row {
+    let in_use = if view.in_use { "in-use" } else { "avail" };
+    let start = if view.autostart { "auto" } else { "manual" };
+    Row::of([&view.name.to_string(), in_use, start])
+        .with_number("group_priority", view.group_priority)
+        .with_number("process_priority", view.process_priority)
+        .with("group", &view.name.group)
+}
+
+impl TryFrom<&Row> for AvailView {
+    type Error = OddRow;
+
+    fn try_from(row: &Row) -> Result<AvailView, OddRow> {
+        let [_, in_use, start] = &row.words[..] else {
+            return Err(OddRow("name, use and start"));
+        };
+        Ok(AvailView {
+            name: row.name()?,
+            in_use: in_use == "in-use",
+            autostart: start == "auto",
+            group_priority: row.number("group_priority")?,
+            process_priority: row.number("process_priority")?,
+        })
+    }
+}
+
+fn event_row(view: &EventView) -> Row {
+    Row::of([&view.name.to_string(), view.from.word(), view.to.word()])
+        .with("sequence", view.sequence)
+        .with_number("time", view.wall)
+        .with_number("pid", view.pid)
+        .with_some("why", &view.why)
+        .with("group", &view.name.group)
+}
+
+impl TryFrom<&Row> for EventView {
+    type Error = OddRow;
+
+    fn try_from(row: &Row) -> Result<EventView, OddRow> {
+        let [_, from, to] = &row.words[..] else {
+            return Err(OddRow("name and states"));
+        };
+        Ok(EventView {
+            sequence: row.number("sequence")?,
+            wall: row.number("time")?,
+            name: row.name()?,
+            from: state_named(from)?,
+            to: state_named(to)?,
+            pid: row.number("pid")?,
+            why: row.text("why"),
+        })
+    }
+}
+
+/// A group that differs, as the client reads it.
+pub fn difference(row: &Row) -> Result<(String, DifferenceKind), OddRow> {
+    let [group, word] = &row.words[..] else {
+        return Err(OddRow("group and difference"));
+    };
+    let kinds = [
+        DifferenceKind::Available,
+        DifferenceKind::Changed,
+        DifferenceKind::Disappeared,
+    ];
+    let kind = kinds
+        .into_iter()
+        .find(|kind| difference_word(*kind) == word);
+    Ok((group.clone(), kind.ok_or(OddRow("difference"))?))
+}
+
+fn difference_word(kind: DifferenceKind) -> &'static str {
+    match kind {
+        DifferenceKind::Available => "available",
+        DifferenceKind::Changed => "changed",
+        DifferenceKind::Disappeared => "disappeared",
+    }
+}
+
+fn done_word(done: Done) -> &'static str {
+    match done {
+        Done::Started => "started",
+        Done::Stopped => "stopped",
+        Done::Signalled => "signalled",
+        Done::Added => "added",
+        Done::Removed => "removed",
+        Done::Updated => "updated",
+        Done::Leaving => "leaving",
+    }
+}
+
+fn log_done_word(done: LogDone) -> &'static str {
+    match done {
+        LogDone::Cleared => "cleared",
+        LogDone::Rotated => "rotated",
+    }
+}
+
+fn state_named(word: &str) -> Result<State, OddRow> {
+    let states = [
+        State::Stopped,
+        State::Starting,
+        State::Running,
+        State::Backoff,
+        State::Stopping,
+        State::Exited,
+        State::Fatal,
+        State::Unknown,
+    ];
+    let found = states.into_iter().find(|state| state.word() == word);
+    found.ok_or(OddRow("state"))
+}
+
+impl Row {
+    /// The row with one more field, or as it is if the number is 0.
+    fn with_number(self, key: &str, number: impl Into<i128>) -> Row {
+        let number = number.into();
+        if number == 0 {
+            self
+        } else {
+            self.with(key, number)
+        }
+    }
+
+    fn text(&self, key: &str) -> String {
+        self.field(key).unwrap_or_default().to_owned()
+    }
+
+    fn number<N: FromStr + Default>(&self, key: &'static str) -> Result<N, OddRow> {
+        let value = self.field(key).map_or(Ok(N::default()), str::parse);
+        value.map_err(|_| OddRow(key))
+    }
+
+    /// The process of the first word, divided by what the field `group` says.
+    fn name(&self) -> Result<ProcessName, OddRow> {
+        let shown = self.words.first().ok_or(OddRow("name"))?;
+        let group = self.field("group").ok_or(OddRow("group"))?;
+        let process = match shown.strip_prefix(group) {
+            Some("") => Some(group),
+            Some(rest) => rest.strip_prefix(':'),
+            None => None,
+        };
+        Ok(ProcessName {
+            group: group.to_owned(),
+            process: process.ok_or(OddRow("name"))?.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

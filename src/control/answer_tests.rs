@@ -1,0 +1,246 @@
+//! Tests of `answer.rs`.
+
+use super::*;
+use crate::control::Failure;
+use crate::control::word::tests::text;
+use crate::fleet::{Refusal, Report, SpawnFailure, SpawnFailureKind};
+use proptest::prelude::*;
+
+fn name(group: &str, process: &str) -> ProcessName {
+    ProcessName {
+        group: group.into(),
+        process: process.into(),
+    }
+}
+
+fn view(name: ProcessName) -> ProcessView {
+    ProcessView {
+        name,
+        state: State::Running,
+        description: "pid 12, uptime 0:01:02".into(),
+        pid: 12,
+        start: 1_700_000_000,
+        stop: 0,
+        now: 1_700_000_062,
+        uptime: 62,
+        exit_status: 0,
+        spawn_error: String::new(),
+        stdout_logfile: "/var/log/web.log".into(),
+        stderr_logfile: String::new(),
+        log_trouble: String::new(),
+    }
+}
+
+fn report(subject: &str, result: Result<Done, Refusal>) -> Answer {
+    Answer::Report(Report {
+        subject: subject.into(),
+        result,
+    })
+}
+
+#[test]
+fn rows_are_written_as_documented() {
+    let spawn = Refusal::SpawnFailed(SpawnFailure {
+        kind: SpawnFailureKind::NoFile,
+        text: "can't find command '/nowhere'".into(),
+    });
+    let table = [
+        (
+            Answer::Process(Box::new(view(name("web", "app 0")))),
+            "- \"web:app 0\" RUNNING pid=12 uptime=62 description=\"pid 12, uptime 0:01:02\" \
+             start=1700000000 now=1700000062 stdout_logfile=/var/log/web.log group=web",
+        ),
+        (report("web", Ok(Done::Started)), "- web started"),
+        (report("web:*", Ok(Done::Removed)), "- web:* removed"),
+        (
+            report("web", Err(Refusal::NotRunning)),
+            "- web error code=not-running text=\"it is not running\"",
+        ),
+        (
+            report("web", Err(spawn)),
+            "- web error code=no-file text=\"can't find command '/nowhere'\"",
+        ),
+        (
+            Answer::LogReport {
+                name: name("web", "web"),
+                result: Ok(LogDone::Cleared),
+            },
+            "- web cleared",
+        ),
+        (
+            Answer::LogReport {
+                name: name("g", "p"),
+                result: Err(Failure::Other("disk full".into())),
+            },
+            "- g:p error code=failed text=\"disk full\"",
+        ),
+        (
+            Answer::Available(AvailView {
+                name: name("web", "web"),
+                in_use: true,
+                autostart: false,
+                group_priority: -1,
+                process_priority: 999,
+            }),
+            "- web in-use manual group_priority=-1 process_priority=999 group=web",
+        ),
+        (
+            Answer::Difference {
+                group: "web".into(),
+                kind: DifferenceKind::Changed,
+            },
+            "- web changed",
+        ),
+        (
+            Answer::Event(EventView {
+                sequence: 7,
+                wall: 1_700_000_000,
+                name: name("web", "web"),
+                from: State::Starting,
+                to: State::Running,
+                pid: 12,
+                why: "it stayed up for 1 second".into(),
+            }),
+            "- web STARTING RUNNING sequence=7 time=1700000000 pid=12 \
+             why=\"it stayed up for 1 second\" group=web",
+        ),
+        (Answer::Value("4711".into()), "- 4711"),
+        (
+            Answer::Diagnostic("a.conf:3: no such option".into()),
+            "- diagnostic=\"a.conf:3: no such option\"",
+        ),
+    ];
+    for (answer, line) in table {
+        assert_eq!(row_line(row(&answer).unwrap()), line);
+    }
+    assert_eq!(row(&Answer::Done), None);
+}
+
+#[test]
+fn final_lines_tell_whether_all_was_done() {
+    let ok = || report("a", Ok(Done::Started));
+    let bad = || report("b", Err(Refusal::AlreadyStarted));
+    let process = || Answer::Process(Box::new(view(name("a", "a"))));
+    let table = [
+        (vec![], "ok"),
+        (vec![ok()], "ok"),
+        (vec![process(), process()], "ok"),
+        (vec![bad()], "err already-started b: it is started already"),
+        (vec![ok(), bad()], "err partial 1 of 2 not done"),
+        (vec![process(), bad()], "err partial 1 of 2 not done"),
+        (vec![bad(), bad()], "err failed none of 2 could be done"),
+        (vec![Answer::Value("1".into())], "ok"),
+    ];
+    for (answers, line) in table {
+        let mut tally = Tally::default();
+        answers.iter().for_each(|answer| tally.note(answer));
+        assert_eq!(tally.line().to_string(), line, "{answers:?}");
+    }
+}
+
+#[test]
+fn odd_rows_are_refused() {
+    let rows = [
+        "web",
+        "web RUNNING",
+        "web FLYING group=web",
+        "web RUNNING pid=x group=web",
+        "web RUNNING group=other",
+        "webber RUNNING group=web",
+        "web RUNNING pid=99999999999999 group=web",
+    ];
+    for line in rows {
+        let row: Row = line.parse().unwrap();
+        assert!(ProcessView::try_from(&row).is_err(), "{line}");
+    }
+    let row: Row = "web STARTING".parse().unwrap();
+    assert!(EventView::try_from(&row).is_err());
+    assert!(AvailView::try_from(&row).is_err());
+    assert!(difference(&row).is_err());
+    assert!(Outcome::try_from(&Row::default()).is_err());
+}
+
+#[test]
+fn outcomes_are_read_back() {
+    let answers = [
+        (report("web", Ok(Done::Started)), Ok("started".to_owned())),
+        (
+            report("web", Err(Refusal::NoSuchGroup)),
+            Err(("no-such-group".into(), "no group has that name".into())),
+        ),
+    ];
+    for (answer, result) in answers {
+        let row = row(&answer).unwrap();
+        let subject = "web".to_owned();
+        assert_eq!(Outcome::try_from(&row), Ok(Outcome { subject, result }));
+    }
+    let row = Row::of(["web", "disappeared"]);
+    let expected = ("web".to_owned(), DifferenceKind::Disappeared);
+    assert_eq!(difference(&row), Ok(expected));
+}
+
+#[test]
+fn no_row_is_longer_than_a_line() {
+    let worst = "\u{1b}".repeat(100_000);
+    let mut view = view(name(&worst, &worst));
+    for text in [
+        &mut view.description,
+        &mut view.spawn_error,
+        &mut view.stdout_logfile,
+        &mut view.stderr_logfile,
+        &mut view.log_trouble,
+    ] {
+        text.clone_from(&worst);
+    }
+    let line = row_line(row(&Answer::Process(Box::new(view))).unwrap());
+    assert!(line.len() <= LINE_MAX, "{}", line.len());
+    let row: AnswerLine = line.parse().unwrap();
+    assert!(matches!(row, AnswerLine::Row(row) if row.words[1] == "RUNNING"));
+    let err = trouble_line(&Trouble::new(Code::Failed, worst)).to_string();
+    assert!(err.len() <= LINE_MAX);
+}
+
+fn state() -> impl Strategy<Value = State> {
+    prop::sample::select(vec![State::Running, State::Fatal, State::Unknown])
+}
+
+/// A group's name has no colon; a process's may.
+fn process_name() -> impl Strategy<Value = ProcessName> {
+    ("[a-z=\" ]{1,8}", "[a-z:\\\\ ]{1,8}").prop_map(|(group, process)| name(&group, &process))
+}
+
+proptest! {
+    #[test]
+    fn views_come_back_as_they_were(
+        name in process_name(),
+        (from, to) in (state(), state()),
+        texts in prop::collection::vec(text(), 5),
+        (pid, exit_status, uptime) in any::<(i32, i32, u64)>(),
+        (start, stop, now) in any::<(i64, i64, i64)>(),
+        (in_use, autostart) in any::<(bool, bool)>(),
+    ) {
+        let read = |answer: &Answer| {
+            let line = row_line(row(answer).unwrap());
+            let AnswerLine::Row(row) = line.parse().unwrap() else { panic!("{line}") };
+            row
+        };
+        let [description, spawn_error, stdout_logfile, stderr_logfile, log_trouble] =
+            texts.clone().try_into().unwrap();
+        let view = ProcessView {
+            name: name.clone(), state: to, description, pid, start, stop, now, uptime,
+            exit_status, spawn_error, stdout_logfile, stderr_logfile, log_trouble,
+        };
+        let answer = Answer::Process(Box::new(view.clone()));
+        prop_assert_eq!(ProcessView::try_from(&read(&answer)), Ok(view));
+        let view = EventView {
+            sequence: uptime, wall: now, name: name.clone(), from, to, pid, why: texts[0].clone(),
+        };
+        let answer = Answer::Event(view.clone());
+        prop_assert_eq!(EventView::try_from(&read(&answer)), Ok(view));
+        let view = AvailView {
+            name, in_use, autostart, group_priority: start, process_priority: stop,
+        };
+        let answer = Answer::Available(view.clone());
+        prop_assert_eq!(AvailView::try_from(&read(&answer)), Ok(view));
+    }
+}

@@ -1,0 +1,434 @@
+//! The verbs: one table with their arguments, rights and help.
+//!
+//! The parser of a request line, the `help` verb and the reference in docs/protocol.md all come
+//! from [`VERBS`]; a verb is added there and nowhere else.
+//!
+//! Must never: do what a verb asks for. A line becomes a [`Request`] or the reason why not.
+
+use super::arguments::Arguments;
+use super::codes::{Code, Trouble};
+use super::question::{Ask, Channel};
+use super::request::Request;
+use super::word::{SHOWN_MAX, shown};
+use super::{selector, signals};
+
+/// The version of the protocol, as `hello` tells it. It grows when an old client could
+/// misunderstand an answer, not when verbs or fields are added.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// What a peer may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rights {
+    /// Look.
+    Observe,
+    /// Look and change.
+    Control,
+}
+
+impl Rights {
+    /// As written in help and documentation.
+    pub fn word(self) -> &'static str {
+        match self {
+            Rights::Observe => "observe",
+            Rights::Control => "control",
+        }
+    }
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Verb {
+    /// The first word of the line.
+    pub name: &'static str,
+    /// Options, which stand before the arguments; `--` ends them.
+    pub options: &'static [VerbOption],
+    /// Arguments as shown in usage; `…` says several, brackets say that it can be left out.
+    pub arguments: &'static str,
+    /// Who may use it.
+    pub rights: Rights,
+    /// The answer can go on until either side hangs up.
+    pub streams: bool,
+    /// What it does, in a sentence or two.
+    pub help: &'static str,
+    pub(super) read: fn(&mut Arguments) -> Result<Request, Trouble>,
+}
+
+/// An option of a verb.
+#[derive(Debug)]
+pub struct VerbOption {
+    /// With its dashes.
+    pub name: &'static str,
+    /// What follows it, as shown in usage.
+    pub value: Option<&'static str>,
+}
+
+const NO_WAIT: VerbOption = VerbOption {
+    name: "--no-wait",
+    value: None,
+};
+pub(super) const FOLLOW: VerbOption = VerbOption {
+    name: "-f",
+    value: None,
+};
+pub(super) const BYTES: VerbOption = VerbOption {
+    name: "-c",
+    value: Some("BYTES"),
+};
+pub(super) const FROM: VerbOption = VerbOption {
+    name: "--from",
+    value: Some("OFFSET"),
+};
+const ALL: VerbOption = VerbOption {
+    name: "--all",
+    value: None,
+};
+
+/// The table, in the order of `help`.
+pub const VERBS: &[Verb] = &[
+    Verb {
+        name: "hello",
+        options: &[],
+        arguments: "[VERSION]",
+        rights: Rights::Observe,
+        streams: false,
+        help: "Tells the version of the protocol and of the daemon. Clients need not send it; \
+               one that does gives the version it wants to speak.",
+        read: |a| Ok(Request::Hello(a.optional_number("VERSION")?)),
+    },
+    Verb {
+        name: "help",
+        options: &[],
+        arguments: "[VERB]",
+        rights: Rights::Observe,
+        streams: false,
+        help: "Explains all verbs, or one.",
+        read: |a| match a.next() {
+            None => Ok(Request::Help(None)),
+            Some(word) => Ok(Request::Help(Some(find(&word)?.name))),
+        },
+    },
+    Verb {
+        name: "status",
+        options: &[],
+        arguments: "[SELECTOR…]",
+        rights: Rights::Observe,
+        streams: false,
+        help: "Shows processes as they are; without a selector, all.",
+        read: |a| a.selectors().map(|s| Request::Ask(Ask::Status(s))),
+    },
+    Verb {
+        name: "start",
+        options: &[NO_WAIT],
+        arguments: "SELECTOR…",
+        rights: Rights::Control,
+        streams: false,
+        help: "Starts processes, and answers when each is RUNNING or has failed; with --no-wait, \
+               at once.",
+        read: |a| {
+            let (selectors, wait) = (a.some_selectors()?, !a.has(&NO_WAIT));
+            Ok(Request::Ask(Ask::Start { selectors, wait }))
+        },
+    },
+    Verb {
+        name: "stop",
+        options: &[NO_WAIT],
+        arguments: "SELECTOR…",
+        rights: Rights::Control,
+        streams: false,
+        help: "Stops processes, and answers when each has stopped; with --no-wait, at once.",
+        read: |a| {
+            let (selectors, wait) = (a.some_selectors()?, !a.has(&NO_WAIT));
+            Ok(Request::Ask(Ask::Stop { selectors, wait }))
+        },
+    },
+    Verb {
+        name: "restart",
+        options: &[],
+        arguments: "SELECTOR…",
+        rights: Rights::Control,
+        streams: false,
+        help: "Stops those that run, then starts all that are selected.",
+        read: |a| a.some_selectors().map(|s| Request::Ask(Ask::Restart(s))),
+    },
+    Verb {
+        name: "signal",
+        options: &[],
+        arguments: "SIGNAL SELECTOR…",
+        rights: Rights::Control,
+        streams: false,
+        help: "Sends a signal, given by name (HUP, SIGHUP) or number, to processes.",
+        read: |a| {
+            let word = a.required("SIGNAL")?;
+            let signal = signals::signal(&word).ok_or_else(|| {
+                let text = format!("no signal is called {}", shown(&word));
+                Trouble::new(Code::BadSignal, text)
+            })?;
+            let selectors = a.some_selectors()?;
+            Ok(Request::Ask(Ask::Signal { signal, selectors }))
+        },
+    },
+    Verb {
+        name: "pid",
+        options: &[],
+        arguments: "[SELECTOR…]",
+        rights: Rights::Observe,
+        streams: false,
+        help: "Tells the daemon's process id, or those of processes (0: none).",
+        read: |a| {
+            let selectors = a.selectors()?;
+            Ok(match selectors.is_empty() {
+                true => Request::Ask(Ask::Pid),
+                false => Request::PidOf(selectors),
+            })
+        },
+    },
+    Verb {
+        name: "avail",
+        options: &[],
+        arguments: "",
+        rights: Rights::Observe,
+        streams: false,
+        help: "Shows every process of the configuration and whether it is in use.",
+        read: |_| Ok(Request::Ask(Ask::Avail)),
+    },
+    Verb {
+        name: "reread",
+        options: &[],
+        arguments: "",
+        rights: Rights::Control,
+        streams: false,
+        help: "Reads the configuration again and tells which groups differ; changes nothing yet.",
+        read: |_| Ok(Request::Ask(Ask::Reread)),
+    },
+    Verb {
+        name: "update",
+        options: &[],
+        arguments: "[GROUP…]",
+        rights: Rights::Control,
+        streams: false,
+        help: "Reads the configuration again and follows it, in these groups or in all.",
+        read: |a| {
+            let groups = a.groups()?;
+            let all = groups.iter().any(|group| group == "all");
+            Ok(Request::Ask(Ask::Update(if all {
+                Vec::new()
+            } else {
+                groups
+            })))
+        },
+    },
+    Verb {
+        name: "add",
+        options: &[],
+        arguments: "GROUP…",
+        rights: Rights::Control,
+        streams: false,
+        help: "Adds groups of the configuration last read, and starts what is to be autostarted.",
+        read: |a| a.some_groups().map(|g| Request::Ask(Ask::Add(g))),
+    },
+    Verb {
+        name: "remove",
+        options: &[],
+        arguments: "GROUP…",
+        rights: Rights::Control,
+        streams: false,
+        help: "Removes groups whose processes have stopped.",
+        read: |a| a.some_groups().map(|g| Request::Ask(Ask::Remove(g))),
+    },
+    Verb {
+        name: "reload",
+        options: &[ALL],
+        arguments: "",
+        rights: Rights::Control,
+        streams: false,
+        help: "Reads the configuration again and follows it, the daemon's own settings included; \
+               what did not change keeps running. With --all: stops everything and starts over.",
+        read: |a| {
+            Ok(Request::Ask(match a.has(&ALL) {
+                true => Ask::StartOver,
+                false => Ask::Reload,
+            }))
+        },
+    },
+    Verb {
+        name: "shutdown",
+        options: &[],
+        arguments: "",
+        rights: Rights::Control,
+        streams: false,
+        help: "Stops everything and ends the daemon.",
+        read: |_| Ok(Request::Ask(Ask::Shutdown)),
+    },
+    Verb {
+        name: "version",
+        options: &[],
+        arguments: "",
+        rights: Rights::Observe,
+        streams: false,
+        help: "Tells the version of the daemon.",
+        read: |_| Ok(Request::Ask(Ask::Version)),
+    },
+    Verb {
+        name: "clear",
+        options: &[],
+        arguments: "SELECTOR…",
+        rights: Rights::Control,
+        streams: false,
+        help: "Deletes the current log files of processes and begins new ones.",
+        read: |a| a.some_selectors().map(|s| Request::Ask(Ask::Clear(s))),
+    },
+    Verb {
+        name: "clearmain",
+        options: &[],
+        arguments: "",
+        rights: Rights::Control,
+        streams: false,
+        help: "Deletes the daemon's current log file and begins a new one.",
+        read: |_| Ok(Request::Ask(Ask::ClearMain)),
+    },
+    Verb {
+        name: "tail",
+        options: &[FOLLOW, BYTES, FROM],
+        arguments: "NAME [stdout|stderr]",
+        rights: Rights::Observe,
+        streams: true,
+        help: "Sends the end of a program's log: its last BYTES (1600 unless told otherwise), or \
+               what begins at OFFSET. With -f it goes on with what is written from then on.",
+        read: |a| {
+            let word = a.required("NAME")?;
+            let name = selector::name(&word).map_err(|text| a.misuse(&text))?;
+            let (channel, block) = match a.next() {
+                None => (Channel::Stdout, "stdout"),
+                Some(word) if word.eq_ignore_ascii_case("stdout") => (Channel::Stdout, "stdout"),
+                Some(word) if word.eq_ignore_ascii_case("stderr") => (Channel::Stderr, "stderr"),
+                Some(_) => return Err(a.misuse("the output is `stdout` or `stderr`")),
+            };
+            let ask = Ask::LogOf { name, channel };
+            a.tail(ask, block)
+        },
+    },
+    Verb {
+        name: "maintail",
+        options: &[FOLLOW, BYTES, FROM],
+        arguments: "",
+        rights: Rights::Observe,
+        streams: true,
+        help: "Sends the end of the daemon's log, as `tail` does of a program's.",
+        read: |a| a.tail(Ask::MainLog, "main"),
+    },
+    Verb {
+        name: "reopen",
+        options: &[],
+        arguments: "",
+        rights: Rights::Control,
+        streams: false,
+        help: "Closes all log files and opens them again.",
+        read: |_| Ok(Request::Ask(Ask::Reopen)),
+    },
+    Verb {
+        name: "rotate",
+        options: &[],
+        arguments: "SELECTOR…",
+        rights: Rights::Control,
+        streams: false,
+        help: "Rotates the log files of processes now, whatever their size.",
+        read: |a| a.some_selectors().map(|s| Request::Ask(Ask::Rotate(s))),
+    },
+    Verb {
+        name: "stdin",
+        options: &[],
+        arguments: "NAME TEXT",
+        rights: Rights::Control,
+        streams: false,
+        help: "Writes a text to a program's standard input, exactly as it is; \
+               \"…\\n\" ends it with a newline.",
+        read: |a| {
+            let word = a.required("NAME")?;
+            let name = selector::name(&word).map_err(|text| a.misuse(&text))?;
+            let bytes = a.required("TEXT")?.into_bytes();
+            Ok(Request::Ask(Ask::Stdin { name, bytes }))
+        },
+    },
+    Verb {
+        name: "events",
+        options: &[],
+        arguments: "",
+        rights: Rights::Observe,
+        streams: true,
+        help: "Sends every change of state from now on, numbered without gaps.",
+        read: |_| Ok(Request::Ask(Ask::Events)),
+    },
+    Verb {
+        name: "quit",
+        options: &[],
+        arguments: "",
+        rights: Rights::Observe,
+        streams: false,
+        help: "Closes the connection.",
+        read: |_| Ok(Request::Quit),
+    },
+];
+
+impl Verb {
+    /// `start [--no-wait] SELECTOR…`
+    pub fn usage(&self) -> String {
+        let mut usage = self.name.to_owned();
+        for option in self.options {
+            match option.value {
+                None => usage += &format!(" [{}]", option.name),
+                Some(value) => usage += &format!(" [{} {value}]", option.name),
+            }
+        }
+        if !self.arguments.is_empty() {
+            usage += " ";
+            usage += self.arguments;
+        }
+        usage
+    }
+}
+
+/// The verb of that name, or which one may have been meant.
+pub fn find(name: &str) -> Result<&'static Verb, Trouble> {
+    if let Some(verb) = VERBS.iter().find(|verb| verb.name == name) {
+        return Ok(verb);
+    }
+    let shown = shown(name);
+    let text = match nearest(name) {
+        Some(verb) => format!("no verb is called {shown}; did you mean {verb}?"),
+        None => format!("no verb is called {shown}; help lists them"),
+    };
+    Err(Trouble::new(Code::UnknownVerb, text))
+}
+
+/// The verb that begins like the word, or differs from it in at most two letters.
+fn nearest(word: &str) -> Option<&'static str> {
+    if word.is_empty() || word.chars().count() > SHOWN_MAX {
+        return None;
+    }
+    let word = word.to_ascii_lowercase();
+    let names = || VERBS.iter().map(|verb| verb.name);
+    let begins = names().find(|name| word.len() > 1 && name.starts_with(&word));
+    begins.or_else(|| {
+        names()
+            .map(|name| (distance(&word, name), name))
+            .filter(|(distance, name)| *distance <= 2 && *distance < name.len())
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, name)| name)
+    })
+}
+
+/// How many letters have to be put in, taken out or changed (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for (row, x) in a.chars().enumerate() {
+        let mut diagonal = above[0];
+        above[0] = row + 1;
+        for (column, y) in b.iter().enumerate() {
+            let change = diagonal + usize::from(x != *y);
+            diagonal = above[column + 1];
+            above[column + 1] = change.min(diagonal + 1).min(above[column] + 1);
+        }
+    }
+    above[b.len()]
+}
