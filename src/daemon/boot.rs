@@ -76,9 +76,8 @@ fn become_daemon(
 ) -> Result<ExitCode, Refusal> {
     let mut notes = Vec::new();
     let supervisord = &config.supervisord;
-    let child_limits = launch::limits::raise(supervisord.minfds, supervisord.minprocs, &mut |text| {
-        notes.push(Note { level: LogLevel::Info, text });
-    })?;
+    let (child_limits, lines) = launch::raise(supervisord.minfds, supervisord.minprocs)?;
+    notes.extend(lines.into_iter().map(|text| Note { level: LogLevel::Info, text }));
     drop_privileges(&config, &mut notes)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(supervisord.umask));
     let doors = open_doors(&config, options.personality, &mut notes)?;
@@ -148,12 +147,11 @@ fn drop_privileges(config: &Config, notes: &mut Vec<Note>) -> Result<(), Refusal
     let is_root = rustix::process::geteuid().is_root();
     match &config.supervisord.user {
         Some(user) => {
-            if launch::accounts::become_user(user)? {
-                notes.push(Note {
-                    level: LogLevel::Info,
-                    text: format!("Set uid to user {} succeeded", user.uid),
-                });
-            }
+            launch::drop_privileges(user)?;
+            notes.push(Note {
+                level: LogLevel::Info,
+                text: format!("Set uid to user {} succeeded", user.uid),
+            });
         }
         None if is_root => notes.push(Note {
             level: LogLevel::Critical,
@@ -262,9 +260,7 @@ fn explain(options: &BootOptions, refusal: Refusal) {
     match (refusal, options.personality) {
         (Refusal::Configuration(diagnostics), Personality::Appctl) => eprint!("{diagnostics}"),
         (Refusal::Configuration(diagnostics), Personality::Supervisord) => {
-            let text = diagnostics
-                .first_error()
-                .map_or_else(String::new, |error| error.supervisor_text.clone());
+            let text = diagnostics.supervisor_error().unwrap_or_default();
             usage_error(&options.argv0, &text);
         }
         (Refusal::Reason(reason), Personality::Appctl) => eprintln!("appctl: {reason}"),

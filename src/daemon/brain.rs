@@ -20,9 +20,8 @@ use crate::config::{
 use crate::control::{self, Answer, Question};
 use crate::fleet::{Event, Fleet, Moment, ProcessId, Request, Stamp, Ticket};
 use crate::keeper::{Inheritance, Ledger, Link, ParkKey};
-use crate::launch::{self, ChildLimits, Deaths};
-use crate::logs::auto::LogPlaces;
-use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, auto, mainlog};
+use crate::launch::{self, Deaths, Limits};
+use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, mainlog};
 
 /// Questions that wait for the turn; sessions wait when there are more.
 const QUESTIONS_MAX: usize = 256;
@@ -51,8 +50,7 @@ pub struct Brain {
     /// `[supervisord]` as in force.
     pub(super) supervisord: SupervisordConfig,
     pub(super) source: Source,
-    pub(super) log_places: LogPlaces,
-    pub(super) child_limits: ChildLimits,
+    pub(super) child_limits: Limits,
     pub(super) keeper_pid: i32,
 
     /// What the fleet has not been told yet.
@@ -94,10 +92,10 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
     let mut parked: BTreeMap<ParkKey, OwnedFd> = parked.into_iter().collect();
     let settings = Settings::read(&take(&mut parked, ParkKey::Settings)?)
         .map_err(|error| format!("the settings left by the boot phase: {error}"))?;
-    let ledger = Ledger::open(take(&mut parked, ParkKey::Ledger)?)
+    let (ledger, contents) = Ledger::open(take(&mut parked, ParkKey::Ledger)?)
         .map_err(|error| format!("the ledger: {error}"))?;
     let legacy = match parked.remove(&ParkKey::Structure) {
-        Some(structure) => Some(read_legacy(&structure, &ledger)?),
+        Some(structure) => Some(read_legacy(&structure, contents)?),
         None => None,
     };
     let source = settings.source();
@@ -121,7 +119,6 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
             .map_err(|error| format!("serving listening socket {key}: {error}"))?;
     }
     let deaths = Deaths::new().map_err(|error| format!("the set of pidfds: {error}"))?;
-    let log_places = LogPlaces::of(&supervisord);
     let mut brain = Brain {
         now: launch::now(),
         link,
@@ -138,7 +135,6 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         last_read: Config { groups: Vec::new(), ..settings.empty_config() },
         supervisord,
         source,
-        log_places,
         child_limits: settings.child_limits,
         keeper_pid,
         events: VecDeque::new(),
@@ -193,23 +189,26 @@ impl Brain {
             for channel in process.channels() {
                 self.plane.forget(super::processes::stream_of(id, *channel));
             }
+            self.vacate(process.slot);
         }
         self.slots = Slots::default();
         self.groups.clear();
         self.incoming.clear();
         self.changed.clear();
         self.structure_changed = true;
-        if let Err(error) = self.ledger.vacate_all() {
-            say(sentences::trouble(format!("clearing the ledger: {error}")));
-        }
-        self.supervisord = self.last_read.supervisord.clone();
-        self.log_places = LogPlaces::of(&self.supervisord);
-        mainlog::set_level(self.supervisord.loglevel);
-        self.plane.prepare(MAIN_LOG, main_sink(&self.supervisord));
+        self.follow_supervisord();
         self.clean_auto_logs();
-        write_pidfile(&self.supervisord, self.keeper_pid);
         say(sentences::started(self.keeper_pid));
         self.add_all();
+    }
+
+    /// Puts the `[supervisord]` last read in force. The pid file stays where it was written.
+    pub(super) fn follow_supervisord(&mut self) {
+        let pidfile = std::mem::take(&mut self.supervisord.pidfile);
+        self.supervisord = SupervisordConfig { pidfile, ..self.last_read.supervisord.clone() };
+        mainlog::set_level(self.supervisord.loglevel);
+        self.plane.prepare(MAIN_LOG, main_sink(&self.supervisord));
+        self.structure_changed = true;
     }
 
     fn continue_with(
@@ -230,15 +229,6 @@ impl Brain {
     fn tell_ready(&self) {
         if let Err(error) = self.link.ready() {
             say(sentences::critical(format!("telling the keeper that we serve: {error}")));
-        }
-    }
-
-    fn clean_auto_logs(&self) {
-        if self.supervisord.nocleanup {
-            return;
-        }
-        for failure in auto::clean_up(&self.log_places) {
-            say(sentences::warning(failure));
         }
     }
 

@@ -40,17 +40,19 @@ impl Brain {
         if current.id != run || current.ending.is_some() || current.adopted {
             return;
         }
-        let status = match launch::peek_exit(&current.living) {
+        let Some(living) = current.living.as_ref() else { return };
+        let status = match launch::peek_exit(living) {
             Ok(Some(status)) => status,
             Ok(None) => return,
             Err(_) => ExitStatus::Unknown,
         };
-        self.deaths.forget(&current.living);
-        let pid = current.living.pid;
+        self.deaths.forget(living);
+        let pid = current.pid;
         // Recorded while it is still a zombie: whoever follows us can never lose the status.
         self.record(id, Some(RecordedRun::Ended { counter: run.counter(), pid, status }));
-        if let Some(current) = self.processes.get(&id).and_then(|process| process.run.as_ref())
-            && let Err(error) = launch::reap(&current.living)
+        let run = self.processes.get(&id).and_then(|process| process.run.as_ref());
+        if let Some(living) = run.and_then(|run| run.living.as_ref())
+            && let Err(error) = launch::reap(living)
         {
             say(sentences::trouble(format!("reaping pid {pid}: {error}")));
         }
@@ -107,9 +109,9 @@ impl Brain {
         if let Err(error) = self.link.unpark(&[ParkKey::Stdin(run.id.0)]) {
             say(sentences::trouble(format!("closing a parked standard input: {error}")));
         }
-        let pid = run.living.pid;
+        let pid = run.pid;
         if run.adopted {
-            let start_time = run.living.start_time;
+            let start_time = run.start_time;
             self.acknowledge(ExitRecord { pid, start_time, status: ending.status });
         }
         self.changed.insert(id);
@@ -126,7 +128,12 @@ impl Brain {
     pub(super) fn hear_keeper(&mut self, message: FromKeeper) {
         match message {
             FromKeeper::Exited(record) => self.orphan_ended(record),
-            FromKeeper::Signal { number } => self.hear_signal(number),
+            FromKeeper::Signal(notice) => self.hear_signal(notice.number),
+            FromKeeper::NotParked(keys) => say(sentences::critical(format!(
+                "the keeper has no room for {} descriptors: their programs would not outlive a \
+                 crash of this brain",
+                keys.len()
+            ))),
             FromKeeper::Gone => {
                 say(sentences::critical(
                     "the keeper is gone; programs go on, but nobody will replace this brain",
@@ -139,8 +146,8 @@ impl Brain {
         let owner = self.processes.iter().find(|(_, process)| {
             process.run.as_ref().is_some_and(|run| {
                 run.ending.is_none()
-                    && run.living.pid == record.pid
-                    && run.living.start_time == record.start_time
+                    && run.pid == record.pid
+                    && run.start_time == record.start_time
             })
         });
         match owner.map(|(id, _)| *id) {

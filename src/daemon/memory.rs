@@ -66,7 +66,9 @@ pub struct Record {
 impl Brain {
     /// Writes everything that changed since the last time.
     pub(super) fn remember(&mut self) {
-        if std::mem::take(&mut self.structure_changed) {
+        let unsaved = self.fleet.take_unsaved();
+        self.changed.extend(unsaved.processes);
+        if std::mem::take(&mut self.structure_changed) | unsaved.structure {
             self.remember_structure();
         }
         while let Some(id) = self.changed.pop_first() {
@@ -125,10 +127,10 @@ impl Brain {
 }
 
 fn recorded_run(process: &Process) -> Option<RecordedRun> {
-    let Run { id, living, ending, .. } = process.run.as_ref()?;
-    let (counter, pid) = (id.counter(), living.pid);
+    let Run { id, pid, start_time, ending, .. } = process.run.as_ref()?;
+    let (counter, pid, start_time) = (id.counter(), *pid, *start_time);
     Some(match ending {
         Some(ending) => RecordedRun::Ended { counter, pid, status: ending.status },
-        None => RecordedRun::Living { counter, pid, start_time: living.start_time },
+        None => RecordedRun::Living { counter, pid, start_time },
     })
 }

@@ -11,6 +11,7 @@ mod brain;
 mod bulletin;
 mod detach;
 mod ends;
+mod files;
 mod memory;
 pub mod options;
 mod perform;

@@ -1,6 +1,7 @@
 //! Performs what the fleet decides. One small function per action; nothing is decided here.
 
 use super::brain::Brain;
+use super::files;
 use super::processes::{Process, RunId};
 use super::sentences::{self, say};
 use super::turn::Outcome;
@@ -8,7 +9,6 @@ use crate::config::Signal;
 use crate::control::Answer;
 use crate::fleet::{Action, Change, Event, KillPurpose, ProcessId, ProcessName};
 use crate::launch;
-use crate::logs::auto;
 
 impl Brain {
     pub(super) fn perform(&mut self, action: Action) {
@@ -51,10 +51,11 @@ impl Brain {
         // The decision to stop must outlive us before its effect can be seen.
         self.remember();
         let Some(process) = self.processes.get(&id) else { return };
-        let Some(run) = process.run.as_ref().filter(|run| run.living.pid == pid) else { return };
+        let run = process.run.as_ref().filter(|run| run.pid == pid);
+        let Some(living) = run.and_then(|run| run.living.as_ref()) else { return };
         say(sentences::killing(&process.name, pid, signal, group, purpose));
         // Somebody who is gone already is not a failure: the news of the end is under way.
-        if let Err(error) = launch::kill(&run.living, signal, group) {
+        if let Err(error) = launch::kill(living, signal, group) {
             let reason = format!("sending {} to pid {pid}: {error}", signal.name());
             self.events.push_back(Event::SignalFailed { process: id, reason });
         }
@@ -66,7 +67,7 @@ impl Brain {
             return;
         };
         for ((id, name), config) in members.into_iter().zip(config.processes.iter().cloned()) {
-            let files = auto::settle_files(&name.process, &config, &self.log_places);
+            let files = files::settle(&name.process, &config, &self.supervisord);
             let process = Process {
                 name,
                 config,
@@ -96,11 +97,16 @@ impl Brain {
             }
             self.changed.remove(id);
             self.slots.give_back(process.slot);
-            if let Err(error) = self.ledger.vacate(process.slot) {
-                say(sentences::trouble(format!("clearing ledger slot {}: {error}", process.slot)));
-            }
+            self.vacate(process.slot);
         }
         self.structure_changed = true;
+    }
+
+    /// Empties a slot of the ledger.
+    pub(super) fn vacate(&mut self, slot: u32) {
+        if let Err(error) = self.ledger.vacate(slot) {
+            say(sentences::trouble(format!("clearing ledger slot {slot}: {error}")));
+        }
     }
 
     /// Closes the descriptors of a run that is over, here and in the keeper.

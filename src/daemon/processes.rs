@@ -91,8 +91,12 @@ pub struct Preparing {
 pub struct Run {
     /// Which start it is.
     pub id: RunId,
-    /// Its identity.
-    pub living: Living,
+    /// Its pid.
+    pub pid: i32,
+    /// Its start time in clock ticks since boot.
+    pub start_time: u64,
+    /// The program itself; `None` if it was gone when it was looked for.
+    pub living: Option<Living>,
     /// Our end of its standard input.
     pub stdin: Option<OwnedFd>,
     /// It was started by an earlier brain: the keeper is its parent and tells its end.

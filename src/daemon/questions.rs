@@ -8,7 +8,9 @@ use super::processes::{MAIN_LOG, Process, stream_of};
 use super::status::{Facts, description};
 use crate::config::MainLogTarget;
 use crate::control::{Answer, Ask, Failure, ProcessView, Question};
-use crate::fleet::{Done, Event, ExitStatus, ProcessId, Refusal, Report, Request, Selector, Ticket};
+use crate::fleet::{Done, Event, ExitStatus, ProcessId, Refusal, Report, Request, Selected, Selector,
+    Ticket,
+};
 
 /// Somebody who waits for an answer, or nobody.
 pub type Asker = Option<Sender<Answer>>;
@@ -33,6 +35,7 @@ impl Brain {
             Ask::Shutdown => self.ask_fleet(Request::Shutdown, Some(reply)),
             Ask::StartOver => self.start_over(Some(reply)),
             Ask::Reread => self.reread(&reply),
+            Ask::Reload => self.reload(reply),
             Ask::Update(groups) => self.update(&groups, reply),
             Ask::Add(groups) => self.add(&groups, reply),
             Ask::Avail => self.avail(&reply),
@@ -108,15 +111,15 @@ impl Brain {
     fn answer_status(&self, selectors: &[Selector], reply: &Sender<Answer>) {
         let everything = [Selector::All];
         let selectors = if selectors.is_empty() { &everything } else { selectors };
-        for selected in self.fleet.select(selectors) {
-            let answer = match selected {
-                Ok(id) => match self.view(id) {
-                    Some(view) => Answer::Process(Box::new(view)),
-                    None => continue,
-                },
-                Err((subject, refusal)) => refused(subject, refusal),
-            };
-            send(reply, answer);
+        for Selected { subject, processes, .. } in self.fleet.select(selectors) {
+            match processes {
+                Ok(ids) => {
+                    for view in ids.into_iter().filter_map(|id| self.view(id)) {
+                        send(reply, Answer::Process(Box::new(view)));
+                    }
+                }
+                Err(refusal) => send(reply, refused(subject, refusal)),
+            }
         }
         send(reply, Answer::Done);
     }
@@ -132,7 +135,7 @@ impl Brain {
             _ => 0,
         };
         let state = of_fleet.state();
-        let spawn_error = of_fleet.spawn_error().to_owned();
+        let spawn_error = of_fleet.spawn_error().unwrap_or_default().to_owned();
         let facts = Facts { state, pid, uptime, start, stop, spawn_error: &spawn_error };
         let file = |channel| {
             held.file(channel).map_or_else(String::new, |path| path.display().to_string())
@@ -159,14 +162,13 @@ impl Brain {
     }
 
     fn select_process(&self, selector: &Selector) -> Result<&Process, Failure> {
-        let selected = self.fleet.select(std::slice::from_ref(selector)).into_iter().next();
-        match selected {
-            Some(Ok(id)) => {
-                self.processes.get(&id).ok_or(Failure::Refused(Refusal::NoSuchProcess))
-            }
-            Some(Err((_, refusal))) => Err(Failure::Refused(refusal)),
-            None => Err(Failure::Refused(Refusal::NoSuchProcess)),
-        }
+        let Selector::Process(name) = selector else {
+            return Err(Failure::Refused(Refusal::NoSuchProcess));
+        };
+        self.fleet
+            .find(name)
+            .and_then(|id| self.processes.get(&id))
+            .ok_or(Failure::Refused(Refusal::NoSuchProcess))
     }
 
     fn write_stdin(&self, selector: &Selector, bytes: &[u8]) -> Result<(), Failure> {
@@ -187,14 +189,7 @@ impl Brain {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         let mut parts = 0;
-        for selected in self.fleet.select(selectors) {
-            let id = match selected {
-                Ok(id) => id,
-                Err((subject, refusal)) => {
-                    send(&reply, refused(subject, refusal));
-                    continue;
-                }
-            };
+        for id in self.selected(selectors, &reply) {
             let Some(process) = self.processes.get(&id) else { continue };
             for channel in process.channels() {
                 let stream = stream_of(id, *channel);
@@ -227,20 +222,27 @@ impl Brain {
     }
 
     fn rotate(&self, selectors: &[Selector], reply: &Sender<Answer>) {
-        for selected in self.fleet.select(selectors) {
-            match selected {
-                Ok(id) => {
-                    let Some(process) = self.processes.get(&id) else { continue };
-                    for channel in process.channels() {
-                        self.plane.rotate(stream_of(id, *channel));
-                    }
-                    let subject = process.name.to_string();
-                    send(reply, Answer::Report(Report { subject, result: Ok(Done::Rotated) }));
-                }
-                Err((subject, refusal)) => send(reply, refused(subject, refusal)),
+        for id in self.selected(selectors, reply) {
+            let Some(process) = self.processes.get(&id) else { continue };
+            for channel in process.channels() {
+                self.plane.rotate(stream_of(id, *channel));
             }
+            let subject = process.name.to_string();
+            send(reply, Answer::Report(Report { subject, result: Ok(Done::Rotated) }));
         }
         send(reply, Answer::Done);
+    }
+
+    /// The selected processes; what cannot be selected is answered at once.
+    fn selected(&self, selectors: &[Selector], reply: &Sender<Answer>) -> Vec<ProcessId> {
+        let mut ids = Vec::new();
+        for Selected { subject, processes, .. } in self.fleet.select(selectors) {
+            match processes {
+                Ok(some) => ids.extend(some),
+                Err(refusal) => send(reply, refused(subject, refusal)),
+            }
+        }
+        ids
     }
 }
 

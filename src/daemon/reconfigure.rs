@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use async_std::channel::Sender;
 
 use super::brain::Brain;
-use super::questions::{Asker, fail, send};
+use super::questions::{Asker, send};
 use super::sentences::{self, say};
 use crate::config::{self, Config, Diagnostics, GroupConfig, RealHost, Severity};
 use crate::control::{Answer, AvailView, DifferenceKind, Failure};
@@ -82,6 +82,15 @@ impl Brain {
         self.incoming.extend(changed);
         self.structure_changed = true;
         self.ask_fleet(request, Some(reply));
+    }
+
+    /// Follows the file in everything that can change at run time: all groups, the level and
+    /// rotation of the main log, and what new programs get from `[supervisord]`.
+    pub(super) fn reload(&mut self, reply: Sender<Answer>) {
+        self.update(&[], reply);
+        if !self.fleet.is_leaving() {
+            self.follow_supervisord();
+        }
     }
 
     pub(super) fn add(&mut self, names: &[String], reply: Sender<Answer>) {
@@ -203,11 +212,6 @@ fn refuse_configuration(reply: &Sender<Answer>, diagnostics: &Diagnostics) {
     for diagnostic in diagnostics.iter() {
         send(reply, Answer::Diagnostic(diagnostic.to_string()));
     }
-    match diagnostics.first_error() {
-        Some(error) => {
-            let text = error.supervisor_text.clone();
-            send(reply, Answer::Failed(Failure::CannotReread(text)));
-        }
-        None => fail(reply, "the configuration cannot be read"),
-    }
+    let text = diagnostics.supervisor_error().unwrap_or_default();
+    send(reply, Answer::Failed(Failure::CannotReread(text)));
 }

@@ -11,8 +11,9 @@ use super::memory::{Record, STRUCTURE_VERSION, Structure};
 use super::processes::{Ending, Process, RecordedRun, Run, RunId, Slots, stream_of};
 use super::sentences::{self, say};
 use crate::control::Channel;
-use crate::fleet::{Event, ExitStatus, Fleet, ProcessId, ProcessName};
-use crate::keeper::{ExitRecord, Ledger, ParkKey, blob};
+use crate::fleet::{self, Event, ExitStatus, Fleet, ProcessId, ProcessName};
+use crate::keeper::ledger::Contents;
+use crate::keeper::{ExitRecord, ParkKey, blob};
 use crate::launch::{self, Living};
 
 /// How long the keeper has to tell how a program ended that is gone when it is looked for.
@@ -30,7 +31,7 @@ pub struct Legacy {
 }
 
 /// Reads what a predecessor left; the error says why it cannot be used.
-pub fn read_legacy(structure: &OwnedFd, ledger: &Ledger) -> Result<Legacy, String> {
+pub fn read_legacy(structure: &OwnedFd, ledger: Contents) -> Result<Legacy, String> {
     let bytes = blob::read(structure).map_err(|error| format!("the structure: {error}"))?;
     let structure: Structure =
         postcard::from_bytes(&bytes).map_err(|error| format!("the structure: {error}"))?;
@@ -40,9 +41,8 @@ pub fn read_legacy(structure: &OwnedFd, ledger: &Ledger) -> Result<Legacy, Strin
             structure.version
         ));
     }
-    let slots = ledger.read_all().map_err(|error| format!("the ledger: {error}"))?;
     let mut records = BTreeMap::new();
-    for (slot, bytes) in slots {
+    for (slot, bytes) in ledger.slots {
         let Ok(record) = postcard::from_bytes::<Record>(&bytes) else { continue };
         let known = structure.members.get(&record.process);
         if known.is_some_and(|member| member.slot == slot) {
@@ -66,7 +66,7 @@ impl Brain {
     ) {
         let Legacy { structure, fleet, records } = legacy;
         let names: BTreeMap<ProcessId, ProcessName> =
-            fleet.processes().map(|(id, process)| (id, process.name().clone())).collect();
+            fleet.processes().map(|process| (process.id(), process.name().clone())).collect();
         self.fleet = fleet;
         self.slots = Slots::except(structure.members.values().map(|member| member.slot));
         let mut configs: BTreeMap<(&str, &str), _> = BTreeMap::new();
@@ -109,26 +109,30 @@ impl Brain {
         parked: &mut BTreeMap<ParkKey, OwnedFd>,
     ) -> usize {
         let mut adopted = 0;
-        for (id, record) in records {
+        let ids: Vec<ProcessId> = self.processes.keys().copied().collect();
+        for id in &ids {
+            let launching = self.fleet.get(*id).is_some_and(fleet::Process::is_launching);
             let Some(process) = self.processes.get_mut(id) else { continue };
-            let Some(recorded) = record.run else {
+            let Some(recorded) = records.get(id).and_then(|record| record.run) else {
                 // STARTING without a run: the start had not got as far as an intent.
-                if self.fleet.awaits_spawn(*id) {
+                if launching {
                     self.prepare_start(*id);
                 }
                 continue;
             };
             match recorded {
                 RecordedRun::Intended { counter, stdin_inode } => {
-                    match launch::find_by_stdin(self.keeper_pid, stdin_inode) {
-                        Some(living) => {
-                            let pid = living.pid;
+                    match launch::find_started(self.keeper_pid, stdin_inode) {
+                        Ok(Some(living)) => {
+                            let (pid, start_time) = (living.pid, living.start_time);
                             let run = RunId::new(*id, counter);
-                            process.run = Some(adopted_run(run, living, parked));
+                            process.run =
+                                Some(adopted_run(run, pid, start_time, Some(living), parked));
                             self.events.push_back(Event::Spawned { process: *id, pid });
                             adopted += 1;
                         }
-                        None => self.prepare_start(*id),
+                        Ok(None) | Err(_) if launching => self.prepare_start(*id),
+                        Ok(None) | Err(_) => {}
                     }
                 }
                 RecordedRun::Living { counter, pid, start_time } => {
@@ -136,21 +140,21 @@ impl Brain {
                     let living = match launch::adopt(pid, start_time) {
                         Ok(Some(living)) => {
                             adopted += 1;
-                            living
+                            Some(living)
                         }
                         Ok(None) | Err(_) => {
                             self.lost.insert(*id, self.now.stamp.after(LOST_TIME));
-                            Living::gone(pid, start_time)
+                            None
                         }
                     };
-                    if self.fleet.awaits_spawn(*id) {
+                    if launching {
                         self.events.push_back(Event::Spawned { process: *id, pid });
                     }
-                    process.run = Some(adopted_run(run, living, parked));
+                    process.run = Some(adopted_run(run, pid, start_time, living, parked));
                 }
                 RecordedRun::Ended { counter, pid, status } => {
                     let run = RunId::new(*id, counter);
-                    let mut run = adopted_run(run, Living::gone(pid, 0), parked);
+                    let mut run = adopted_run(run, pid, 0, None, parked);
                     let undrained = process.channels().len() as u8;
                     run.ending = Some(Ending { status, undrained, deadline: self.now.stamp });
                     process.run = Some(run);
@@ -224,7 +228,13 @@ impl Brain {
     }
 }
 
-fn adopted_run(id: RunId, living: Living, parked: &mut BTreeMap<ParkKey, OwnedFd>) -> Run {
+fn adopted_run(
+    id: RunId,
+    pid: i32,
+    start_time: u64,
+    living: Option<Living>,
+    parked: &mut BTreeMap<ParkKey, OwnedFd>,
+) -> Run {
     let stdin = parked.remove(&ParkKey::Stdin(id.0));
-    Run { id, living, stdin, adopted: true, ending: None }
+    Run { id, pid, start_time, living, stdin, adopted: true, ending: None }
 }

@@ -4,7 +4,7 @@
 //! Supervisor's (its message table), because scripts search for them. Pure: [`say`] is the only
 //! effect and hands a line to the `log` facade.
 
-use crate::config::{LogLevel, Signal};
+use crate::config::{Diagnostic, LogLevel, Severity, Signal};
 use crate::fleet::{Cause, Change, ExitStatus, KillPurpose, ProcessName, State};
 
 /// A line of the main log, without its time stamp.
@@ -43,6 +43,16 @@ pub fn information(text: impl std::fmt::Display) -> Line {
 /// Something an operator should know.
 pub fn warning(text: impl std::fmt::Display) -> Line {
     line(LogLevel::Warn, text.to_string())
+}
+
+/// Something the configuration reader noticed; an included file is only worth a line.
+pub fn notice(notice: &Diagnostic) -> Line {
+    let level = match notice.severity {
+        Severity::Error => LogLevel::Error,
+        Severity::Warning => LogLevel::Warn,
+        Severity::Info => LogLevel::Info,
+    };
+    line(level, notice.for_supervisor())
 }
 
 /// The first line of every run.

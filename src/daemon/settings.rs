@@ -12,7 +12,7 @@ use super::options::{BootOptions, Personality};
 use super::sentences::Line;
 use crate::config::{Config, LogLevel, MainLogTarget, Source, SupervisordConfig};
 use crate::keeper::blob;
-use crate::launch::ChildLimits;
+use crate::launch::Limits;
 
 /// Settled facts of this daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct Settings {
     /// Runs in the background.
     pub detached: bool,
     /// What every program gets.
-    pub child_limits: ChildLimits,
+    pub child_limits: Limits,
     /// What the boot phase did that belongs into the main log.
     pub notes: Vec<Note>,
 }

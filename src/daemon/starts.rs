@@ -13,7 +13,7 @@ use super::sentences::{self, say};
 use crate::control::Channel;
 use crate::fleet::{Event, ProcessId, SpawnFailure, SpawnFailureKind};
 use crate::keeper::ParkKey;
-use crate::launch::{self, ChildEnds, ServerIdentity};
+use crate::launch::{self, ChildEnds};
 
 /// The pipes of a run: our ends and the program's.
 struct Pipes {
@@ -29,10 +29,6 @@ impl Brain {
     pub(super) fn prepare_start(&mut self, id: ProcessId) {
         self.changed.insert(id);
         let Some(process) = self.processes.get_mut(&id) else { return };
-        if let Err(failure) = launch::check_command(&process.config.launch) {
-            self.events.push_back(Event::SpawnFailed { process: id, failure });
-            return;
-        }
         let channels = process.channels();
         process.preparing =
             Some(Preparing { outstanding: channels.len() as u8, failure: None });
@@ -113,24 +109,28 @@ impl Brain {
 
     fn start_one(&mut self, pipes: Pipes) {
         let Pipes { id, run, stdin, outputs, child } = pipes;
-        let intent = rustix::fs::fstat(&stdin).map(|stat| RecordedRun::Intended {
-            counter: run.counter(),
-            stdin_inode: stat.st_ino,
-        });
+        let intent = launch::pipe_inode(&stdin)
+            .map(|stdin_inode| RecordedRun::Intended { counter: run.counter(), stdin_inode });
         if let Ok(intent) = intent {
             self.record(id, Some(intent));
         }
         let Some(process) = self.processes.get_mut(&id) else { return };
-        let identity = ServerIdentity { limits: &self.child_limits };
-        match launch::spawn(&process.name, &process.config.launch, child, &identity) {
+        match launch::spawn(&process.name, &process.config.launch, child, &self.child_limits) {
             Ok(living) => {
                 say(sentences::spawned(&process.name.process, living.pid));
                 let pid = living.pid;
                 if let Err(error) = self.deaths.watch(run.0, &living) {
                     say(sentences::critical(format!("watching pid {pid}: {error}")));
                 }
-                let stdin = Some(stdin);
-                process.run = Some(Run { id: run, living, stdin, adopted: false, ending: None });
+                process.run = Some(Run {
+                    id: run,
+                    pid,
+                    start_time: living.start_time,
+                    living: Some(living),
+                    stdin: Some(stdin),
+                    adopted: false,
+                    ending: None,
+                });
                 self.record_run(id);
                 for (channel, output) in outputs {
                     self.plane.attach(stream_of(id, channel), run.0, output);

@@ -8,6 +8,18 @@
 //! Must never: decide about processes, talk to clients, let the failure of one file reach another
 //! stream. Imports only `config`.
 
+pub mod auto;
+pub mod mainlog;
 pub mod plane;
+pub mod read;
+mod rotate;
+pub mod rotation;
+mod sink;
+mod splice;
+mod stall;
+mod stream;
+mod strip;
+mod target;
+mod thread;
 
 pub use plane::*;

@@ -5,7 +5,11 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use async_std::channel::Receiver;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fs::MemfdFlags;
 
+use super::splice::Stage;
+use super::thread::Thread;
 use crate::config::RotatePeriod;
 
 /// One output stream: chosen by the caller, stable over restarts of its program.
@@ -75,47 +79,90 @@ pub enum PlaneReport {
     },
 }
 
-/// The log thread's handle. Cheap calls that never block on a disk.
+/// What the thread is asked to do.
 #[derive(Debug)]
-pub struct Plane {}
+pub(super) enum Command {
+    Prepare(StreamId, SinkConfig),
+    Attach(StreamId, u64, OwnedFd),
+    Drain(StreamId, u64),
+    Forget(StreamId),
+    Clear(StreamId),
+    Reopen,
+    Rotate(StreamId),
+    Finish,
+}
+
+/// The log thread's handle. Cheap calls that never wait for a disk.
+#[derive(Debug)]
+pub struct Plane {
+    commands: std::sync::mpsc::Sender<Command>,
+    wake: OwnedFd,
+    thread: std::thread::JoinHandle<()>,
+}
 
 impl Plane {
-    /// Starts the thread. `staging` is the parked staging pipe (read end, write end) and the
-    /// memfd whose first word says whose bytes it holds; bytes left in it by a predecessor are
-    /// written once that stream is prepared.
+    /// Starts the thread. Bytes that a predecessor left in the staging pipe are written once
+    /// their stream is prepared.
     pub fn start(staging: Staging) -> io::Result<(Plane, Receiver<PlaneReport>)> {
-        let _ = staging;
-        todo!()
+        let stage = Stage::adopt(staging)?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let (commands, obeyed) = std::sync::mpsc::channel();
+        let (reports, told) = async_std::channel::unbounded();
+        let own_wake = rustix::io::fcntl_dupfd_cloexec(&wake, 3)?;
+        let thread = Thread::new(obeyed, own_wake, stage, reports)?;
+        let thread =
+            std::thread::Builder::new().name("appctl-logs".into()).spawn(move || thread.run())?;
+        Ok((Plane { commands, wake, thread }, told))
     }
+
     /// Opens the stream's file (or keeps it, if nothing changed). Answered by `Prepared`.
     pub fn prepare(&self, stream: StreamId, sink: SinkConfig) {
-        let _ = (stream, sink);
+        self.command(Command::Prepare(stream, sink));
     }
-    /// Hands over the read end of a pipe. A stream may have several sources: descendants can keep
-    /// an old pipe open after their program ended and was started again.
+
+    /// Hands over the read end of a pipe, in non-blocking mode. A stream may have several
+    /// sources: descendants can keep an old pipe open after their program was started again.
     pub fn attach(&self, stream: StreamId, generation: u64, source: OwnedFd) {
-        let _ = (stream, generation, source);
+        self.command(Command::Attach(stream, generation, source));
     }
+
     /// The program behind this source ended: answer `Drained` as soon as its pipe is empty.
     pub fn drain(&self, stream: StreamId, generation: u64) {
-        let _ = (stream, generation);
+        self.command(Command::Drain(stream, generation));
     }
+
     /// The process left the configuration: close its sources and its file.
     pub fn forget(&self, stream: StreamId) {
-        let _ = stream;
+        self.command(Command::Forget(stream));
     }
+
     /// Deletes and recreates the current file (not its backups). Answered by `Cleared`.
     pub fn clear(&self, stream: StreamId) {
-        let _ = stream;
+        self.command(Command::Clear(stream));
     }
+
     /// Closes and opens every file again (SIGUSR2).
-    pub fn reopen_all(&self) {}
+    pub fn reopen_all(&self) {
+        self.command(Command::Reopen);
+    }
+
     /// Rotates now, whatever the size.
     pub fn rotate(&self, stream: StreamId) {
-        let _ = stream;
+        self.command(Command::Rotate(stream));
     }
-    /// Writes what the pipes hold, closes everything, ends the thread.
-    pub fn finish(self) {}
+
+    /// Writes what the pipes hold (for two seconds at most), closes everything, ends the thread.
+    pub fn finish(self) {
+        self.command(Command::Finish);
+        // A panic there was reported by the panic hook; there is nothing to save.
+        let _ = self.thread.join();
+    }
+
+    fn command(&self, command: Command) {
+        // Fails only if the thread is gone, and then there is nobody to do anything.
+        let _ = self.commands.send(command);
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+    }
 }
 
 /// The parked parts of the splice path.
@@ -127,4 +174,11 @@ pub struct Staging {
     pub write: OwnedFd,
     /// memfd of one page; its first 8 bytes hold the [`StreamId`] whose bytes are in the pipe.
     pub owner: OwnedFd,
+}
+
+/// A new owner word: no stream yet.
+pub fn new_staging_owner() -> io::Result<OwnedFd> {
+    let memfd = rustix::fs::memfd_create("appctl-staging-owner", MemfdFlags::CLOEXEC)?;
+    rustix::fs::ftruncate(&memfd, 8)?;
+    Ok(memfd)
 }

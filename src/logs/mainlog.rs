@@ -1,0 +1,122 @@
+//! The daemon's own log: flexi_logger behind the `log` macros, Supervisor's line format, and a
+//! pipe as target. The log plane reads that pipe like any program's, so the main log is rotated,
+//! survives a killed brain, and never makes the brain wait for a disk.
+//!
+//! When the pipe is full (a disk that hangs), lines are dropped and counted; the count is written
+//! as soon as there is room.
+
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flexi_logger::writers::LogWriter;
+use flexi_logger::{DeferredNow, ErrorChannel, LogSpecification, Logger, LoggerHandle};
+use log::{Level, LevelFilter, Record};
+
+use crate::config::LogLevel;
+
+/// Targets that carry the two levels `log` does not have.
+const CRITICAL: &str = "critical";
+const BLATHER: &str = "blather";
+
+static HANDLE: OnceLock<LoggerHandle> = OnceLock::new();
+
+/// Starts the main log. `pipe` is its write end, in non-blocking mode; `echo` copies every line
+/// to standard output.
+pub fn start(level: LogLevel, pipe: OwnedFd, echo: bool) -> io::Result<()> {
+    let writer = PipeWriter { pipe, echo, dropped: AtomicU64::new(0) };
+    let handle = Logger::with(specification(level))
+        .log_to_writer(Box::new(writer))
+        .error_channel(ErrorChannel::DevNull)
+        .panic_if_error_channel_is_broken(false)
+        .start()
+        .map_err(io::Error::other)?;
+    HANDLE.set(handle).map_err(|_| io::Error::other("the main log was started twice"))
+}
+
+/// Writes lines of this level and above from now on.
+pub fn set_level(level: LogLevel) {
+    if let Some(handle) = HANDLE.get() {
+        handle.set_new_spec(specification(level));
+    }
+}
+
+/// Writes a line.
+pub fn write(level: LogLevel, text: &str) {
+    match level {
+        LogLevel::Critical => log::error!(target: CRITICAL, "{text}"),
+        LogLevel::Error => log::error!("{text}"),
+        LogLevel::Warn => log::warn!("{text}"),
+        LogLevel::Info => log::info!("{text}"),
+        LogLevel::Debug => log::debug!("{text}"),
+        LogLevel::Trace => log::trace!("{text}"),
+        LogLevel::Blather => log::trace!(target: BLATHER, "{text}"),
+    }
+}
+
+/// Only our own lines: the runtime's are of no use to an operator.
+fn specification(level: LogLevel) -> LogSpecification {
+    let (own, blather) = match level {
+        LogLevel::Critical => (LevelFilter::Off, LevelFilter::Off),
+        LogLevel::Error => (LevelFilter::Error, LevelFilter::Off),
+        LogLevel::Warn => (LevelFilter::Warn, LevelFilter::Off),
+        LogLevel::Info => (LevelFilter::Info, LevelFilter::Off),
+        LogLevel::Debug => (LevelFilter::Debug, LevelFilter::Off),
+        LogLevel::Trace => (LevelFilter::Trace, LevelFilter::Off),
+        LogLevel::Blather => (LevelFilter::Trace, LevelFilter::Trace),
+    };
+    LogSpecification::builder()
+        .default(LevelFilter::Off)
+        .module("appctl", own)
+        .module(CRITICAL, LevelFilter::Error)
+        .module(BLATHER, blather)
+        .build()
+}
+
+/// `2026-11-22 07:31:55,544 INFO text`.
+fn format_line(now: &mut DeferredNow, record: &Record<'_>) -> String {
+    let level = match (record.level(), record.target()) {
+        (_, CRITICAL) => "CRIT",
+        (_, BLATHER) => "BLAT",
+        (Level::Error, _) => "ERRO",
+        (Level::Warn, _) => "WARN",
+        (Level::Info, _) => "INFO",
+        (Level::Debug, _) => "DEBG",
+        (Level::Trace, _) => "TRAC",
+    };
+    format!("{} {level} {}\n", now.now().format("%Y-%m-%d %H:%M:%S,%3f"), record.args())
+}
+
+struct PipeWriter {
+    pipe: OwnedFd,
+    echo: bool,
+    dropped: AtomicU64,
+}
+
+impl LogWriter for PipeWriter {
+    fn write(&self, now: &mut DeferredNow, record: &Record<'_>) -> io::Result<()> {
+        let line = format_line(now, record);
+        if self.echo {
+            // A broken standard output must not disturb the log file.
+            let _ = io::stdout().write_all(line.as_bytes());
+        }
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        if dropped > 0 {
+            let stamp = now.now().format("%Y-%m-%d %H:%M:%S,%3f");
+            let gap = format!("{stamp} WARN {dropped} lines were dropped: the log could not be written\n");
+            if rustix::io::write(&self.pipe, gap.as_bytes()).is_ok() {
+                self.dropped.fetch_sub(dropped, Ordering::Relaxed);
+            }
+        }
+        // A line of up to 4096 bytes is written whole or not at all; a longer one may be cut.
+        if rustix::io::write(&self.pipe, line.as_bytes()).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+}

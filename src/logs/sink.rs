@@ -1,0 +1,304 @@
+//! The file of a stream: opened, found at its path again, rotated, cleared.
+//!
+//! The path decides, not the descriptor: a file that was deleted or renamed by somebody else is
+//! noticed and the path opened anew; a file that was truncated is written from its new end. The
+//! old descriptor is kept until there is a new one, so that bytes always have somewhere to go
+//! unless the file was deleted.
+//!
+//! Must never: move bytes (see `stream`), decide when to rotate (see `rotation`).
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use chrono::{Local, Offset, TimeZone};
+use rustix::fs::Stat;
+
+use super::plane::SinkConfig;
+use super::rotation::{self, Wall};
+use super::target::{self, Kind};
+use super::{rotate, stall::Backoff};
+
+/// How often a file that is written to is looked for at its path, to notice that it was renamed.
+/// A deletion is noticed at once, for it shows in the file's size and link count.
+const PATH_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The clocks, read once per turn of the log thread.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    /// For intervals.
+    pub instant: Instant,
+    /// For rotation at wall-clock moments.
+    pub wall: Wall,
+}
+
+impl Now {
+    /// Reads them.
+    pub fn read() -> Now {
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let wall = since_epoch.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+        Now { instant: Instant::now(), wall }
+    }
+}
+
+/// What went wrong, for the sentence in the log.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// "open", "write to", "rotate".
+    pub doing: &'static str,
+    /// Why not.
+    pub error: io::Error,
+}
+
+impl Failure {
+    /// For `map_err`.
+    pub fn of(doing: &'static str) -> impl FnOnce(io::Error) -> Failure {
+        move |error| Failure { doing, error }
+    }
+}
+
+/// An open file with what is known of it.
+#[derive(Debug)]
+pub(super) struct Sink {
+    config: SinkConfig,
+    file: OwnedFd,
+    kind: Kind,
+    directory: Option<Directory>,
+    /// When it was last seen at its path; `None`: look before the next write.
+    seen: Option<Instant>,
+    /// The next wall-clock rotation.
+    boundary: Option<Wall>,
+    /// The last one.
+    fired: Option<Wall>,
+    /// Set while rotating fails: do not try at every write.
+    rotation_pause: Option<(Instant, Backoff)>,
+}
+
+/// What the log's directory was like, to make it again.
+#[derive(Debug, Clone, Copy)]
+struct Directory {
+    mode: u32,
+    uid: u32,
+    gid: u32,
+}
+
+impl Sink {
+    /// Opens the file, and rotates it if a moment to do so passed since it was last written.
+    pub fn open(config: SinkConfig, now: Now) -> io::Result<Sink> {
+        let (file, kind) = match &config.path {
+            Some(path) => target::open(path, config.mode)?,
+            None => (target::open_null()?, Kind::Null),
+        };
+        let mut sink = Sink {
+            config,
+            file,
+            kind,
+            directory: None,
+            seen: Some(now.instant),
+            boundary: None,
+            fired: None,
+            rotation_pause: None,
+        };
+        sink.directory = sink.path().and_then(Directory::of);
+        sink.plan_boundary(now);
+        if sink.has_missed_a_boundary(now)? {
+            sink.boundary = Some(now.wall);
+        }
+        Ok(sink)
+    }
+
+    /// How it was asked for.
+    pub fn config(&self) -> &SinkConfig {
+        &self.config
+    }
+
+    /// Where bytes go.
+    pub fn file(&self) -> &OwnedFd {
+        &self.file
+    }
+
+    /// How it takes bytes.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The next wall-clock rotation.
+    pub fn boundary(&self) -> Option<Wall> {
+        self.boundary
+    }
+
+    /// Makes the next write look whether the file is still at its path.
+    pub fn doubt(&mut self) {
+        self.seen = None;
+    }
+
+    /// Where the next byte goes: the end of the file that is at the path now. Fails only if the
+    /// file was deleted and there is no way to make it again.
+    pub fn end(&mut self, now: Now) -> io::Result<u64> {
+        if self.kind != Kind::Regular {
+            return Ok(0);
+        }
+        let mut stat = rustix::fs::fstat(&self.file)?;
+        let deleted = stat.st_nlink == 0;
+        let is_fresh = |seen: Instant| now.instant.duration_since(seen) < PATH_CHECK_INTERVAL;
+        if deleted || !self.seen.is_some_and(is_fresh) {
+            self.seen = Some(now.instant);
+            if !self.is_at_path(&stat) {
+                match self.reopen(now) {
+                    Err(error) if deleted => return Err(error),
+                    Err(_) => {}
+                    Ok(()) => stat = rustix::fs::fstat(&self.file)?,
+                }
+            }
+        }
+        Ok(stat.st_size.unsigned_abs())
+    }
+
+    /// Opens the path again and goes on there; on failure everything stays as it is. A directory
+    /// that was deleted is made again as it was (only that one: above it may be a missing mount).
+    pub fn reopen(&mut self, now: Now) -> io::Result<()> {
+        let Some(path) = self.config.path.clone() else {
+            return Ok(());
+        };
+        let opened = match target::open(&path, self.config.mode) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.directory.ok_or(error)?.make_again(&path)?;
+                target::open(&path, self.config.mode)
+            }
+            other => other,
+        };
+        (self.file, self.kind) = opened?;
+        self.seen = Some(now.instant);
+        self.directory = Directory::of(&path).or(self.directory);
+        Ok(())
+    }
+
+    /// Deletes the file and makes it again; its rotated predecessors stay.
+    pub fn clear(&mut self, now: Now) -> io::Result<()> {
+        match (&self.config.path, self.kind) {
+            (Some(path), Kind::Regular) => {
+                delete(path)?;
+                self.reopen(now)
+            }
+            (Some(_), _) => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "is not a regular file, so there is nothing to clear",
+            )),
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// Whether it is to be rotated, after a write or because a moment has come.
+    pub fn rotation_is_due(&self, now: Now) -> bool {
+        if self.kind != Kind::Regular || self.rotation_pause.is_some_and(|(t, _)| now.instant < t) {
+            return false;
+        }
+        let size = || rustix::fs::fstat(&self.file).map_or(0, |stat| stat.st_size.unsigned_abs());
+        self.boundary.is_some_and(|boundary| boundary <= now.wall)
+            || self.config.maxbytes > 0 && rotation::is_full(size(), self.config.maxbytes)
+    }
+
+    /// Rotates and plans the next time. A file that is empty is not rotated, for its predecessors
+    /// say more than another empty one. After a failure, writing goes on in the file as it is;
+    /// `Some` only for the first of several failures.
+    pub fn rotate(&mut self, now: Now) -> Option<Failure> {
+        match self.try_rotate(now) {
+            Ok(()) => {
+                self.rotation_pause = None;
+                if self.boundary.is_some_and(|boundary| boundary <= now.wall) {
+                    self.fired = self.boundary;
+                }
+                self.plan_boundary(now);
+                None
+            }
+            Err(error) => {
+                let first = self.rotation_pause.is_none();
+                let mut backoff = self.rotation_pause.map_or(Backoff::default(), |(_, b)| b);
+                self.rotation_pause = Some((now.instant + backoff.next(), backoff));
+                first.then_some(Failure { doing: "rotate", error })
+            }
+        }
+    }
+
+    /// Counts the wall-clock moments anew, after the clock was set.
+    pub fn plan_boundary(&mut self, now: Now) {
+        let next = |period| rotation::next_after_firing(period, self.fired, now.wall, &zone);
+        self.boundary = match self.kind {
+            Kind::Regular => self.config.rotate.map(next),
+            _ => None,
+        };
+    }
+
+    fn try_rotate(&mut self, now: Now) -> io::Result<()> {
+        let Some(path) = self.config.path.clone().filter(|_| self.kind == Kind::Regular) else {
+            return Ok(());
+        };
+        let stat = rustix::fs::fstat(&self.file)?;
+        if !self.is_at_path(&stat) {
+            return self.reopen(now);
+        }
+        if stat.st_size == 0 {
+            return Ok(());
+        }
+        if self.config.backups == 0 {
+            return Ok(rustix::fs::ftruncate(&self.file, 0)?);
+        }
+        rotate::shift(&path, self.config.backups, self.config.mode)?;
+        self.doubt();
+        self.reopen(now)
+    }
+
+    fn path(&self) -> Option<&Path> {
+        self.config.path.as_deref()
+    }
+
+    fn is_at_path(&self, own: &Stat) -> bool {
+        let found = self.path().map(target::stat_path);
+        matches!(found, Some(Ok(found)) if (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino))
+    }
+
+    fn has_missed_a_boundary(&self, now: Now) -> io::Result<bool> {
+        let (Some(period), Kind::Regular) = (self.config.rotate, self.kind) else {
+            return Ok(false);
+        };
+        let stat = rustix::fs::fstat(&self.file)?;
+        Ok(stat.st_size > 0 && rotation::has_passed(period, stat.st_mtime, now.wall, &zone))
+    }
+}
+
+impl Directory {
+    fn of(path: &Path) -> Option<Directory> {
+        let found = std::fs::metadata(path.parent()?).ok()?;
+        Some(Directory { mode: found.mode() & 0o7777, uid: found.uid(), gid: found.gid() })
+    }
+
+    fn make_again(self, path: &Path) -> io::Result<()> {
+        let directory = path.parent().unwrap_or(Path::new(""));
+        match std::fs::DirBuilder::new().mode(self.mode).create(directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Err(_) => {}
+            // Without the right to give it away it is ours, which is all that we need.
+            Ok(()) => _ = std::os::unix::fs::chown(directory, Some(self.uid), Some(self.gid)),
+        }
+        Ok(())
+    }
+}
+
+/// Deletes a file that may be gone already.
+pub(super) fn delete(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// How far local time is ahead of UTC at a moment.
+fn zone(wall: Wall) -> i64 {
+    let Some(moment) = chrono::DateTime::from_timestamp(wall, 0) else {
+        return 0;
+    };
+    let offset = Local.offset_from_utc_datetime(&moment.naive_utc());
+    i64::from(offset.fix().local_minus_utc())
+}

@@ -1,0 +1,244 @@
+//! One stream: its sink, its sources, and what is on the way between them.
+//!
+//! A stream that cannot be written stalls: its sources are not read, its bytes wait where they
+//! are (staging pipe, buffer, the program's pipe), and it is tried again after a growing pause.
+//! Nobody else waits for it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use rustix::io::{Errno, ioctl_fionread};
+
+use super::plane::{SinkConfig, StreamId};
+use super::sink::{Failure, Now, Sink};
+use super::splice::{CHUNK_MAX, Stage, move_directly, read_some};
+use super::stall::Backoff;
+use super::strip::Strip;
+use super::target::{self, Kind};
+
+/// Chunks moved for one source before the others get their turn.
+const CHUNKS_PER_TURN: usize = 16;
+
+/// Old pipes a stream keeps reading for descendants of programs that ended; the oldest goes first.
+pub(super) const SOURCES_MAX: usize = 8;
+
+/// The read end of a program's pipe.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// Its name in the ready set.
+    pub token: u64,
+    /// Given by whoever attached it.
+    pub generation: u64,
+    pub pipe: OwnedFd,
+    /// Somebody waits until it is empty.
+    pub draining: bool,
+}
+
+/// What pumping a source came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pumped {
+    /// Nothing is left in the pipe.
+    Empty,
+    /// There may be more.
+    More,
+    /// The last writer closed it.
+    Ended,
+    /// The sink refuses; the stream stalls.
+    Stalled,
+}
+
+/// A stream.
+#[derive(Debug)]
+pub(super) struct Stream {
+    id: StreamId,
+    pub sink: Sink,
+    pub sources: Vec<Source>,
+    strip: Option<Strip>,
+    /// Bytes taken out of a pipe and not written yet. Only streams that cannot be spliced have any.
+    buffer: Vec<u8>,
+    /// Set while it stalls: when to try again.
+    pub retry: Option<(Instant, Backoff)>,
+    /// A failure was told and not taken back yet.
+    pub troubled: bool,
+    /// The target took no splice; bytes go through the buffer.
+    unspliceable: bool,
+}
+
+impl Stream {
+    pub fn new(id: StreamId, sink: Sink) -> Stream {
+        let strip = sink.config().strip_ansi.then(Strip::default);
+        Stream {
+            id,
+            sink,
+            sources: Vec::new(),
+            strip,
+            buffer: Vec::new(),
+            retry: None,
+            troubled: false,
+            unspliceable: false,
+        }
+    }
+
+    /// Goes on with another sink.
+    pub fn change_sink(&mut self, sink: Sink) {
+        self.strip = sink.config().strip_ansi.then(Strip::default);
+        self.unspliceable = false;
+        self.sink = sink;
+    }
+
+    pub fn config(&self) -> &SinkConfig {
+        self.sink.config()
+    }
+
+    /// Moves some of what a source holds. A failure is given once, when the stream stalls.
+    pub fn pump(&mut self, index: usize, stage: &mut Stage, now: Now) -> (Pumped, Option<Failure>) {
+        for _ in 0..CHUNKS_PER_TURN {
+            let moved = match self.move_chunk(index, stage, now) {
+                Ok(Some(0)) => return (Pumped::Ended, None),
+                Ok(Some(moved)) => moved,
+                Ok(None) => return (Pumped::Empty, None),
+                Err(failure) => return (Pumped::Stalled, self.stall(failure, now)),
+            };
+            if self.sink.rotation_is_due(now)
+                && let Some(failure) = self.sink.rotate(now)
+            {
+                return (Pumped::More, Some(failure));
+            }
+            if moved < CHUNK_MAX && self.is_empty(index) {
+                return (Pumped::Empty, None);
+            }
+        }
+        (Pumped::More, None)
+    }
+
+    /// Whether a source holds nothing at the moment.
+    pub fn is_empty(&self, index: usize) -> bool {
+        self.sources.get(index).is_none_or(|source| ioctl_fionread(&source.pipe).unwrap_or(0) == 0)
+    }
+
+    /// Writes what was left on the way, after a stall or by a predecessor.
+    pub fn flush(&mut self, stage: &mut Stage, now: Now) -> Result<(), Failure> {
+        if stage.held_for(self.id) > 0 {
+            self.empty_stage(stage, now)?;
+        }
+        self.write_buffer(now)
+    }
+
+    /// Whether bytes of this stream are on the way.
+    pub fn is_owed(&self, stage: &Stage) -> bool {
+        stage.held_for(self.id) > 0 || !self.buffer.is_empty()
+    }
+
+    /// Stops trying for a while; the failure comes back if it was not told yet.
+    pub fn stall(&mut self, failure: Failure, now: Now) -> Option<Failure> {
+        let mut backoff = self.retry.map_or_else(Backoff::default, |(_, backoff)| backoff);
+        // A reader of a pipe or terminal that pauses is not worth a word, only patience.
+        let patience = failure.error.kind() == io::ErrorKind::WouldBlock;
+        self.retry = Some((now.instant + backoff.next(), backoff));
+        let first = !self.troubled && !patience;
+        self.troubled |= first;
+        first.then_some(failure)
+    }
+
+    /// Moves at most one chunk: bytes moved, 0 at the end of the source, nothing if it is empty.
+    fn move_chunk(
+        &mut self,
+        index: usize,
+        stage: &mut Stage,
+        now: Now,
+    ) -> Result<Option<usize>, Failure> {
+        let kind = self.sink.kind();
+        if self.strip.is_some() || self.unspliceable || !matches!(kind, Kind::Regular | Kind::Null)
+        {
+            return self.move_through_buffer(index, now);
+        }
+        let mut end = self.sink.end(now).map_err(Failure::of("open"))?;
+        let Some(source) = self.sources.get(index) else { return Ok(None) };
+        if kind == Kind::Null || stage.is_occupied() {
+            let offset = (kind == Kind::Regular).then_some(&mut end);
+            return match move_directly(&source.pipe, self.sink.file(), offset) {
+                Ok(moved) => Ok(Some(moved)),
+                Err(error) if is_again(&error) => Ok(None),
+                Err(error) if is_refusal_to_splice(&error) => {
+                    self.unspliceable = true;
+                    self.move_through_buffer(index, now)
+                }
+                Err(error) => Err(Failure { doing: "write to", error }),
+            };
+        }
+        let moved = match stage.fill(self.id, &source.pipe) {
+            Ok(0) => return Ok(Some(0)),
+            Ok(moved) => moved,
+            Err(error) if is_again(&error) => return Ok(None),
+            Err(error) => return Err(Failure { doing: "read the pipe of", error }),
+        };
+        match stage.empty_into(self.sink.file(), end) {
+            Ok(()) => Ok(Some(moved)),
+            Err(error) if is_refusal_to_splice(&error) => {
+                self.unspliceable = true;
+                self.empty_stage(stage, now)?;
+                Ok(Some(moved))
+            }
+            Err(error) => Err(Failure { doing: "write to", error }),
+        }
+    }
+
+    fn empty_stage(&mut self, stage: &mut Stage, now: Now) -> Result<(), Failure> {
+        if self.sink.kind() == Kind::Regular && !self.unspliceable && self.strip.is_none() {
+            let end = self.sink.end(now).map_err(Failure::of("open"))?;
+            match stage.empty_into(self.sink.file(), end) {
+                Err(error) if is_refusal_to_splice(&error) => self.unspliceable = true,
+                other => return other.map_err(Failure::of("write to")),
+            }
+        }
+        stage.copy_out(&mut self.buffer).map_err(Failure::of("read the pipe of"))?;
+        self.write_buffer(now)
+    }
+
+    fn move_through_buffer(&mut self, index: usize, now: Now) -> Result<Option<usize>, Failure> {
+        self.write_buffer(now)?;
+        let Some(source) = self.sources.get(index) else { return Ok(None) };
+        let read = match read_some(&source.pipe, &mut self.buffer) {
+            Ok(read) => read,
+            Err(error) if is_again(&error) => return Ok(None),
+            Err(error) => return Err(Failure { doing: "read the pipe of", error }),
+        };
+        if let Some(strip) = &mut self.strip {
+            strip.strip(&mut self.buffer);
+        }
+        self.write_buffer(now)?;
+        Ok(Some(read))
+    }
+
+    fn write_buffer(&mut self, now: Now) -> Result<(), Failure> {
+        let mut written = 0;
+        let result = loop {
+            let Some(rest) = self.buffer.get(written..).filter(|rest| !rest.is_empty()) else {
+                break Ok(());
+            };
+            let end = match self.sink.end(now) {
+                Ok(end) => end,
+                Err(error) => break Err(Failure { doing: "open", error }),
+            };
+            match target::write(self.sink.file(), self.sink.kind(), rest, end) {
+                Ok(some) => written += some,
+                Err(error) => break Err(Failure { doing: "write to", error }),
+            }
+        };
+        self.buffer.drain(..written);
+        // Most streams never come here again: give the memory back.
+        if self.buffer.is_empty() {
+            self.buffer = Vec::new();
+        }
+        result
+    }
+}
+
+fn is_again(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+fn is_refusal_to_splice(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::INVAL.raw_os_error())
+}

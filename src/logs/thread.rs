@@ -1,0 +1,403 @@
+//! The log thread: one ready set over all pipes, commands in, reports out.
+//!
+//! It sleeps until a pipe has bytes, a command comes, a stalled stream is to be tried again or a
+//! wall-clock rotation is due; an idle daemon never wakes it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use async_std::channel::Sender;
+use rustix::event::{Timespec, epoll};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
+};
+
+use super::plane::{Command, PlaneReport, SinkConfig, StreamId};
+use super::sink::{Failure, Now, Sink};
+use super::splice::Stage;
+use super::stream::{Pumped, SOURCES_MAX, Source, Stream};
+
+const WAKE: u64 = 0;
+const CLOCK: u64 = 1;
+const FIRST_SOURCE: u64 = 2;
+
+/// Events taken from the ready set at once.
+const EVENTS_MAX: usize = 128;
+
+/// At the end: how long what the pipes hold may take to reach a disk.
+const FINISH_TIME: Duration = Duration::from_secs(2);
+
+/// Everything the thread owns.
+pub(super) struct Thread {
+    commands: Receiver<Command>,
+    wake: OwnedFd,
+    clock: OwnedFd,
+    ready: OwnedFd,
+    stage: Stage,
+    streams: BTreeMap<StreamId, Stream>,
+    owners: BTreeMap<u64, StreamId>,
+    next_token: u64,
+    reports: Sender<PlaneReport>,
+    now: Now,
+}
+
+impl Thread {
+    pub fn new(
+        commands: Receiver<Command>,
+        wake: OwnedFd,
+        stage: Stage,
+        reports: Sender<PlaneReport>,
+    ) -> io::Result<Thread> {
+        let ready = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let clock = timerfd_create(TimerfdClockId::Realtime, flags)?;
+        epoll::add(&ready, &wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
+        epoll::add(&ready, &clock, epoll::EventData::new_u64(CLOCK), epoll::EventFlags::IN)?;
+        Ok(Thread {
+            commands,
+            wake,
+            clock,
+            ready,
+            stage,
+            streams: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            next_token: FIRST_SOURCE,
+            reports,
+            now: Now::read(),
+        })
+    }
+
+    /// Runs until told to finish.
+    pub fn run(mut self) {
+        let mut events: Vec<epoll::Event> = Vec::with_capacity(EVENTS_MAX);
+        loop {
+            let timeout = self.timeout();
+            events.clear();
+            let spare = rustix::buffer::spare_capacity(&mut events);
+            match epoll::wait(&self.ready, spare, timeout.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                // The ready set is ours alone and open: nothing else can be answered here.
+                Err(_) => return,
+            }
+            self.now = Now::read();
+            let mut commanded = false;
+            for event in &events {
+                match event.data.u64() {
+                    WAKE => commanded = true,
+                    CLOCK => self.clock_rang(),
+                    token => self.source_ready(token),
+                }
+            }
+            self.retry_stalled();
+            if commanded && self.obey() {
+                return self.finish();
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<Timespec> {
+        let due = self.streams.values().filter_map(|stream| stream.retry).map(|(due, _)| due).min()?;
+        let wait = due.saturating_duration_since(Instant::now());
+        Timespec::try_from(wait).ok()
+    }
+
+    /// Carries out what was asked; true if it is the end.
+    fn obey(&mut self) -> bool {
+        let mut count = [0; 8];
+        let _ = rustix::io::read(&self.wake, &mut count);
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Prepare(stream, sink) => self.prepare(stream, sink),
+                Command::Attach(stream, generation, pipe) => self.attach(stream, generation, pipe),
+                Command::Drain(stream, generation) => self.drain(stream, generation),
+                Command::Forget(stream) => self.forget(stream),
+                Command::Clear(stream) => self.clear(stream),
+                Command::Reopen => self.reopen(),
+                Command::Rotate(stream) => self.rotate(stream),
+                Command::Finish => return true,
+            }
+        }
+        false
+    }
+
+    fn prepare(&mut self, id: StreamId, config: SinkConfig) {
+        let now = self.now;
+        let result = match self.streams.get_mut(&id) {
+            Some(stream) if *stream.config() == config => {
+                stream.sink.doubt();
+                stream.sink.end(now).map(drop)
+            }
+            Some(stream) => Sink::open(config, now).map(|sink| stream.change_sink(sink)),
+            None => Sink::open(config, now).map(|sink| {
+                self.streams.insert(id, Stream::new(id, sink));
+            }),
+        };
+        if result.is_ok() {
+            self.retry(id);
+            self.plan_clock();
+        }
+        self.report(PlaneReport::Prepared { stream: id, result });
+    }
+
+    fn attach(&mut self, id: StreamId, generation: u64, pipe: OwnedFd) {
+        let now = self.now;
+        if !self.streams.contains_key(&id) {
+            // Its file could not be opened: read and discard, so that the program can go on.
+            let discard = SinkConfig {
+                path: None,
+                mode: 0o600,
+                maxbytes: 0,
+                backups: 0,
+                rotate: None,
+                strip_ansi: false,
+            };
+            let Ok(sink) = Sink::open(discard, now) else { return };
+            self.streams.insert(id, Stream::new(id, sink));
+        }
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let token = self.next_token;
+        self.next_token += 1;
+        if stream.sources.len() >= SOURCES_MAX {
+            let oldest = stream.sources.remove(0);
+            self.owners.remove(&oldest.token);
+            let _ = epoll::delete(&self.ready, &oldest.pipe);
+            let ended = PlaneReport::Ended { stream: id, generation: oldest.generation };
+            let _ = self.reports.try_send(ended);
+        }
+        if stream.retry.is_none() {
+            let _ = watch(&self.ready, token, &pipe);
+        }
+        stream.sources.push(Source { token, generation, pipe, draining: false });
+        self.owners.insert(token, id);
+    }
+
+    fn source_ready(&mut self, token: u64) {
+        let Some(id) = self.owners.get(&token).copied() else { return };
+        let found = self.streams.get(&id).and_then(|stream| {
+            stream.sources.iter().position(|source| source.token == token)
+        });
+        if let Some(index) = found {
+            self.pump(id, index);
+        }
+    }
+
+    fn pump(&mut self, id: StreamId, index: usize) -> Pumped {
+        let now = self.now;
+        let Some(stream) = self.streams.get_mut(&id) else { return Pumped::Empty };
+        let (pumped, failure) = stream.pump(index, &mut self.stage, now);
+        let recovered = stream.troubled && failure.is_none() && pumped != Pumped::Stalled;
+        if recovered {
+            stream.troubled = false;
+        }
+        if let Some(failure) = failure {
+            stream.troubled = true;
+            self.tell_failure(id, failure);
+        }
+        if recovered {
+            self.report(PlaneReport::Recovered { stream: id });
+        }
+        match pumped {
+            Pumped::Empty | Pumped::Stalled => self.tell_drained(id, index),
+            Pumped::Ended => {
+                self.tell_drained(id, index);
+                self.end_source(id, index);
+            }
+            Pumped::More => {}
+        }
+        if pumped == Pumped::Stalled {
+            self.unwatch(id);
+        }
+        pumped
+    }
+
+    fn tell_drained(&mut self, id: StreamId, index: usize) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Some(source) = stream.sources.get_mut(index) else { return };
+        if std::mem::take(&mut source.draining) {
+            let generation = source.generation;
+            self.report(PlaneReport::Drained { stream: id, generation });
+        }
+    }
+
+    fn end_source(&mut self, id: StreamId, index: usize) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let source = stream.sources.remove(index);
+        self.owners.remove(&source.token);
+        let _ = epoll::delete(&self.ready, &source.pipe);
+        self.report(PlaneReport::Ended { stream: id, generation: source.generation });
+    }
+
+    fn drain(&mut self, id: StreamId, generation: u64) {
+        let found = self.streams.get_mut(&id).and_then(|stream| {
+            let stalled = stream.retry.is_some();
+            let index =
+                stream.sources.iter().position(|source| source.generation == generation)?;
+            stream.sources[index].draining = !stalled;
+            (!stalled).then_some(index)
+        });
+        match found {
+            // What is left arrives by the ready set; this takes what is there now.
+            Some(index) => _ = self.pump(id, index),
+            None => self.report(PlaneReport::Drained { stream: id, generation }),
+        }
+    }
+
+    fn forget(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.remove(&id) {
+            for source in stream.sources {
+                self.owners.remove(&source.token);
+                let _ = epoll::delete(&self.ready, &source.pipe);
+            }
+        }
+        if self.stage.held_for(id) > 0 {
+            // Bytes of a stream that nobody wants any more; the pipe is needed by the others.
+            let _ = self.stage.copy_out(&mut Vec::new());
+        }
+        self.plan_clock();
+    }
+
+    fn clear(&mut self, id: StreamId) {
+        let now = self.now;
+        let result = match self.streams.get_mut(&id) {
+            Some(stream) => stream.sink.clear(now),
+            None => Err(io::Error::new(io::ErrorKind::NotFound, "it has no log file")),
+        };
+        self.report(PlaneReport::Cleared { stream: id, result });
+    }
+
+    fn reopen(&mut self) {
+        let now = self.now;
+        let ids: Vec<StreamId> = self.streams.keys().copied().collect();
+        for id in ids {
+            let Some(stream) = self.streams.get_mut(&id) else { continue };
+            if let Err(error) = stream.sink.reopen(now) {
+                stream.troubled = true;
+                self.tell_failure(id, Failure { doing: "open", error });
+            }
+        }
+    }
+
+    fn rotate(&mut self, id: StreamId) {
+        let now = self.now;
+        let failure = self.streams.get_mut(&id).and_then(|stream| stream.sink.rotate(now));
+        if let Some(failure) = failure {
+            self.tell_failure(id, failure);
+        }
+        self.plan_clock();
+    }
+
+    /// Tries the streams again whose pause is over.
+    fn retry_stalled(&mut self) {
+        let now = self.now.instant;
+        let due: Vec<StreamId> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| stream.retry.is_some_and(|(due, _)| due <= now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            self.retry(id);
+        }
+    }
+
+    fn retry(&mut self, id: StreamId) {
+        let now = self.now;
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        if stream.retry.is_none() && !stream.is_owed(&self.stage) {
+            return;
+        }
+        if let Err(failure) = stream.flush(&mut self.stage, now) {
+            if let Some(failure) = stream.stall(failure, now) {
+                self.tell_failure(id, failure);
+            }
+            self.unwatch(id);
+            return;
+        }
+        stream.retry = None;
+        let recovered = std::mem::take(&mut stream.troubled);
+        for source in &stream.sources {
+            let _ = watch(&self.ready, source.token, &source.pipe);
+        }
+        if recovered {
+            self.report(PlaneReport::Recovered { stream: id });
+        }
+    }
+
+    fn unwatch(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get(&id) else { return };
+        for source in &stream.sources {
+            let _ = epoll::delete(&self.ready, &source.pipe);
+        }
+    }
+
+    /// A wall-clock rotation is due, or somebody set the clock.
+    fn clock_rang(&mut self) {
+        let mut count = [0; 8];
+        let was_set = rustix::io::read(&self.clock, &mut count).is_err();
+        let now = self.now;
+        let ids: Vec<StreamId> = self.streams.keys().copied().collect();
+        for id in ids {
+            let Some(stream) = self.streams.get_mut(&id) else { continue };
+            if was_set {
+                stream.sink.plan_boundary(now);
+            }
+            if stream.sink.boundary().is_some_and(|boundary| boundary <= now.wall)
+                && let Some(failure) = stream.sink.rotate(now)
+            {
+                self.tell_failure(id, failure);
+            }
+        }
+        self.plan_clock();
+    }
+
+    fn plan_clock(&self) {
+        let next = self.streams.values().filter_map(|stream| stream.sink.boundary()).min();
+        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // A moment that has passed still has to ring, and 0 would mean never.
+        let value = next.map_or(zero, |wall| Timespec { tv_sec: wall.max(1), tv_nsec: 0 });
+        let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+        let _ = timerfd_settime(&self.clock, flags, &Itimerspec { it_interval: zero, it_value: value });
+    }
+
+    fn tell_failure(&mut self, id: StreamId, failure: Failure) {
+        let path = self.streams.get(&id).and_then(|stream| stream.config().path.clone());
+        let file = path.map_or_else(|| "its file".to_owned(), |path| path.display().to_string());
+        let text = format!("cannot {} {file}: {}", failure.doing, failure.error);
+        self.report(PlaneReport::Stalled { stream: id, text });
+    }
+
+    fn report(&self, report: PlaneReport) {
+        // Unbounded, but never more than the commands and streams there are; closed at the end.
+        let _ = self.reports.try_send(report);
+    }
+
+    /// Writes what the pipes hold.
+    fn finish(mut self) {
+        let deadline = Instant::now() + FINISH_TIME;
+        let ids: Vec<StreamId> = self.streams.keys().copied().collect();
+        for id in ids {
+            let mut index = 0;
+            while Instant::now() < deadline {
+                self.now = Now::read();
+                let Some(stream) = self.streams.get(&id) else { break };
+                if stream.retry.is_some() || index >= stream.sources.len() {
+                    break;
+                }
+                match self.pump(id, index) {
+                    Pumped::More | Pumped::Ended => {}
+                    Pumped::Empty | Pumped::Stalled => index += 1,
+                }
+            }
+        }
+    }
+}
+
+fn watch(ready: &OwnedFd, token: u64, pipe: &OwnedFd) -> io::Result<()> {
+    match epoll::add(ready, pipe, epoll::EventData::new_u64(token), epoll::EventFlags::IN) {
+        Err(rustix::io::Errno::EXIST) => Ok(()),
+        other => Ok(other?),
+    }
+}
