@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::accounts::{Identity, IdentityStep};
+use super::limits::set_oom_score_adj;
 use super::mask::{SignalMask, SignalSet, reset_dispositions};
 use super::stage::{Progress, Stage};
 
@@ -96,7 +97,7 @@ impl Child {
 
         if let Some(value) = &self.oom_score_adj {
             progress.enter(Stage::OomScore);
-            write_oom_score_adj(value)?;
+            set_oom_score_adj(value)?;
         }
         if let Some(identity) = &self.identity {
             identity.assume().map_err(|(step, error)| {
@@ -179,13 +180,6 @@ fn close_all_on_exec() -> Result<(), Errno> {
         }
         (_, error) => Err(error),
     }
-}
-
-fn write_oom_score_adj(value: &[u8]) -> Result<(), Errno> {
-    use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(c"/proc/self/oom_score_adj", flags, Mode::empty())?;
-    rustix::io::write(&file, value).map(drop)
 }
 
 fn last_error() -> Errno {

@@ -6,8 +6,8 @@ use std::ffi::OsString;
 use crate::config::LaunchConfig;
 use crate::fleet::ProcessName;
 
-/// Variables that tell our own processes their role; no program ever sees one.
-pub(crate) const ROLE_PREFIX: &str = "APPCTL_ROLE";
+/// Tells a process of ours its role; no program ever sees it.
+pub(crate) const ROLE_VARIABLE: &str = "APPCTL_ROLE";
 
 /// What a program gets; later wins: the daemon's own environment, Supervisor's variables, the
 /// configured ones. `HOME`, `USER` and `LOGNAME` stay as they are whatever `user=` says
@@ -29,7 +29,7 @@ pub(super) fn of_program(
     let configured = config.environment.iter();
     let configured = configured.map(|(key, value)| (key.into(), value.into()));
     ours.into_iter()
-        .filter(|(key, _)| !key.as_encoded_bytes().starts_with(ROLE_PREFIX.as_bytes()))
+        .filter(|(key, _)| key != ROLE_VARIABLE)
         .chain(supervisors)
         .chain(configured)
         .collect()

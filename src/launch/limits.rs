@@ -4,16 +4,16 @@
 //! its programs inherit that. The daemon needs more descriptors than that (three per program), so
 //! it takes all it may and programs are given what Supervisor would have given them.
 
+use std::ffi::CStr;
 use std::io;
 
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 /// Where the kernel keeps the readiness of this process to be killed when memory is short.
-const OOM_SCORE_ADJ: &str = "/proc/self/oom_score_adj";
-
-/// The value that exempts a process.
-pub(crate) const OOM_SCORE_ADJ_MIN: i32 = -1000;
+const OOM_SCORE_ADJ: &CStr = c"/proc/self/oom_score_adj";
 
 /// What programs get, whatever the daemon changed for itself. Determined once by the boot phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,13 +93,16 @@ fn refusal(what: &str, option: &str, minimum: u64, hard: Option<u64>, why: &io::
 
 /// `oom_score_adj` of this process, -1000 to 1000; `None` where `/proc` is not mounted.
 pub(crate) fn oom_score_adj() -> Option<i32> {
-    let text = std::fs::read_to_string(OOM_SCORE_ADJ).ok()?;
+    let text = std::fs::read_to_string(OOM_SCORE_ADJ.to_str().ok()?).ok()?;
     text.trim().parse().ok()
 }
 
-/// Sets it. Raising is always allowed, lowering needs `CAP_SYS_RESOURCE`.
-pub(crate) fn set_oom_score_adj(value: i32) -> io::Result<()> {
-    std::fs::write(OOM_SCORE_ADJ, value.to_string())
+/// Sets it, given as text. Raising is always allowed, lowering needs `CAP_SYS_RESOURCE`.
+/// Async-signal-safe.
+pub(crate) fn set_oom_score_adj(value: &[u8]) -> Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(OOM_SCORE_ADJ, flags, Mode::empty())?;
+    rustix::io::write(&file, value).map(drop)
 }
 
 #[cfg(test)]

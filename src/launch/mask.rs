@@ -73,16 +73,21 @@ impl Drop for SignalMask {
 }
 
 /// Gives every signal its default action. Async-signal-safe; for a child between fork and exec.
-#[allow(unsafe_code)]
 pub(super) fn reset_dispositions() {
+    // SIGKILL, SIGSTOP and the two that libc keeps for itself are refused, and need no reset.
     for number in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL installs no code. SIGKILL, SIGSTOP and the two that libc keeps for
-        // itself are refused, and they need no reset.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = libc::SIG_DFL;
-            libc::sigaction(number, &action, std::ptr::null_mut());
-        }
+        reset_disposition(number);
+    }
+}
+
+/// Gives one signal its default action. Async-signal-safe.
+#[allow(unsafe_code)]
+pub(crate) fn reset_disposition(number: i32) {
+    // SAFETY: zeroes are a valid `sigaction`, and SIG_DFL installs no code.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = libc::SIG_DFL;
+        libc::sigaction(number, &action, std::ptr::null_mut());
     }
 }
 

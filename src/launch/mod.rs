@@ -34,6 +34,7 @@ pub use signal::kill;
 pub use spawn::{ChildEnds, spawn};
 pub use stat::ProcessStat;
 
-pub(crate) use limits::{OOM_SCORE_ADJ_MIN, oom_score_adj, set_oom_score_adj};
-pub(crate) use mask::{SignalMask, SignalSet, SignalSource};
+pub(crate) use environment::ROLE_VARIABLE;
+pub(crate) use limits::{oom_score_adj, set_oom_score_adj};
+pub(crate) use mask::{SignalMask, SignalSet, SignalSource, reset_disposition};
 pub(crate) use wait::{Ended, peek_any, reap_pid};
