@@ -169,20 +169,21 @@ fn close_all_on_exec() -> Result<(), Errno> {
             libc::CLOSE_RANGE_CLOEXEC,
         )
     };
-    match (result, last_error()) {
-        (0, _) => Ok(()),
-        (_, Errno::NOSYS | Errno::INVAL) => {
+    if result == 0 {
+        return Ok(());
+    }
+    match last_error() {
+        Errno::NOSYS | Errno::INVAL => {
             for descriptor in 3..DESCRIPTOR_MAX {
                 // SAFETY: a descriptor that is not open is refused, which is fine.
                 unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
             }
             Ok(())
         }
-        (_, error) => Err(error),
+        error => Err(error),
     }
 }
 
 fn last_error() -> Errno {
-    let number = io::Error::last_os_error().raw_os_error().unwrap_or(0);
-    Errno::from_raw_os_error(number)
+    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
 }

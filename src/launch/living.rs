@@ -25,7 +25,10 @@ pub struct Living {
 ///
 /// A zombie is found as well: whoever is its parent knows how it ended.
 pub fn adopt(pid: i32, start_time: u64) -> io::Result<Option<Living>> {
-    let Some(process) = Pid::from_raw(pid).filter(|_| pid > 0) else {
+    if pid <= 0 {
+        return Ok(None);
+    }
+    let Some(process) = Pid::from_raw(pid) else {
         return Ok(None);
     };
     // The pidfd comes first: if the start time read afterwards by pid is the one looked for,

@@ -74,7 +74,7 @@ impl Drop for SignalMask {
 
 /// Gives every signal its default action. Async-signal-safe; for a child between fork and exec.
 pub(super) fn reset_dispositions() {
-    // SIGKILL, SIGSTOP and the two that libc keeps for itself are refused, and need no reset.
+    // SIGKILL and SIGSTOP are refused, and need no reset.
     for number in 1..=libc::SIGRTMAX() {
         reset_disposition(number);
     }
@@ -83,11 +83,19 @@ pub(super) fn reset_dispositions() {
 /// Gives one signal its default action. Async-signal-safe.
 #[allow(unsafe_code)]
 pub(crate) fn reset_disposition(number: i32) {
-    // SAFETY: zeroes are a valid `sigaction`, and SIG_DFL installs no code.
+    // The kernel's own call, because that of libc hides two signals, which are inherited ignored
+    // from some parents. Zeroes are the default action, no flags and an empty mask in the layout
+    // of every architecture.
+    let action = [0u64; 8];
+    // SAFETY: `action` is longer than the kernel's structure, and it installs no code.
     unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = libc::SIG_DFL;
-        libc::sigaction(number, &action, std::ptr::null_mut());
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            number,
+            action.as_ptr(),
+            std::ptr::null_mut::<u64>(),
+            std::mem::size_of::<u64>(),
+        );
     }
 }
 
