@@ -89,6 +89,8 @@ struct Keeper {
     ever_ready: bool,
     /// The link takes no more packets until the brain has read some.
     link_full: bool,
+    /// Our session; 0 if it is of an outer pid namespace, or unknown.
+    session: i32,
     ready: Option<OwnedFd>,
     /// Open as long as we live.
     _lock: Option<OwnedFd>,
@@ -110,6 +112,7 @@ impl Keeper {
         // Any number but zero switches it on.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let _ = rustix::thread::set_name(NAME);
+        let own_pid = std::process::id().cast_signed();
         let inherited = oom_score_adj();
         let exempt = set_oom_score_adj(OOM_EXEMPT).is_ok();
         let brains = inherited.filter(|_| exempt).map(|value| value.min(OOM_BRAIN));
@@ -126,6 +129,7 @@ impl Keeper {
             incarnation: 0,
             ever_ready: false,
             link_full: false,
+            session: ProcessStat::of(own_pid).map_or(0, |stat| stat.session),
             ready,
             _lock: lock,
         })
@@ -271,9 +275,8 @@ impl Keeper {
     /// A zombie keeps its pid and its entry in /proc, so what is read here is about it.
     fn record(&mut self, ended: Ended) {
         let stat = ProcessStat::of(ended.pid).ok();
-        let session = rustix::process::getsid(None).map_or(0, |pid| pid.as_raw_nonzero().get());
-        let likely_program = stat
-            .is_none_or(|stat| stat.group == ended.pid && (stat.session == session || session == 0));
+        let likely_program =
+            stat.is_none_or(|stat| stat.group == ended.pid && stat.session == self.session);
         let record = ExitRecord {
             pid: ended.pid,
             start_time: stat.map_or(0, |stat| stat.start_time),
