@@ -4,15 +4,43 @@
 //! the exit of every orphan before reaping it; parks descriptors; holds the instance lock and the
 //! intent to stop; starts the brain and starts it again when it dies.
 //!
-//! Must never: read configuration, touch logs, talk to clients. Imports only `launch`.
-#![allow(dead_code)]
+//! ```text
+//!  boot ── become_keeper ──▶ keeper ── exec of the same binary ──▶ brain
+//!            (exec)            │ ▲                                   │
+//!                              │ └── park, acknowledge, ready, leave ┘
+//!                              └──── exits, signals ────────────────▶
+//! ```
+//!
+//! What the next process needs is written into a [`will`] and its descriptors are inherited over
+//! exec; the link between keeper and brain carries only what changes.
+//!
+//! Must never: read configuration, touch logs, talk to clients, write to its standard error once
+//! a brain was ready (nobody may be reading it). Imports only `launch`.
 
-use std::io;
 use std::os::fd::OwnedFd;
-use std::process::ExitCode;
 
-/// Names a parked descriptor over brains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+use serde::{Deserialize, Serialize};
+
+pub mod blob;
+mod brain;
+mod exits;
+pub mod ledger;
+mod link;
+mod message;
+mod packet;
+mod park;
+mod respawn;
+mod run;
+mod will;
+mod wishes;
+
+pub use ledger::Ledger;
+pub use link::{Link, link_if_brain};
+pub use run::run_if_keeper;
+pub use will::become_keeper;
+
+/// Names a parked descriptor over brains. Old keepers know the order: new keys go to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ParkKey {
     /// The settings the daemon was started with (memfd).
     Settings,
@@ -40,27 +68,38 @@ pub enum ParkKey {
     Stderr(u64),
 }
 
-/// An orphan that ended in the keeper's care.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An orphan that ended in the keeper's care: a program of an earlier brain, or a process that a
+/// program left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExitRecord {
     /// Its pid.
     pub pid: i32,
-    /// Its start time in clock ticks since boot.
+    /// Its start time in clock ticks since boot; 0 if it could not be read.
     pub start_time: u64,
-    /// Raw wait status: `si_code` class folded into fleet's type.
+    /// How it ended.
     pub status: crate::fleet::ExitStatus,
+}
+
+/// A signal that the daemon received: TERM, INT, QUIT, HUP, USR1 or USR2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalNotice {
+    /// Number.
+    pub number: u8,
+    /// Pid of the sender, 0 if it was the kernel (a terminal).
+    pub pid: i32,
+    /// User id of the sender.
+    pub uid: u32,
 }
 
 /// What the keeper tells the brain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FromKeeper {
-    /// A program started by an earlier brain ended.
+    /// An orphan ended. To be acknowledged, whoever it was.
     Exited(ExitRecord),
-    /// The daemon received this signal (TERM, INT, QUIT, HUP, USR1, USR2) from this pid and uid.
-    Signal {
-        /// Number.
-        number: u8,
-    },
+    /// The daemon received a signal. A signal to stop is told to every brain that follows as well.
+    Signal(SignalNotice),
+    /// The keeper has no room for these descriptors: they will not outlive this brain.
+    NotParked(Vec<ParkKey>),
     /// The keeper is gone.
     Gone,
 }
@@ -78,7 +117,7 @@ pub struct Inheritance {
     pub keeper_pid: i32,
 }
 
-/// Parameters of [`run`].
+/// What the boot phase leaves to the keeper.
 #[derive(Debug)]
 pub struct Estate {
     /// Descriptors to park from the start (settings, listeners, …).
@@ -87,57 +126,4 @@ pub struct Estate {
     pub lock: Option<OwnedFd>,
     /// Gets one byte when the first brain is ready, then is closed.
     pub ready: Option<OwnedFd>,
-}
-
-/// Replaces this process by the keeper (exec of our own binary, so that nothing of the boot phase
-/// stays in memory); returns only on failure.
-pub fn become_keeper(estate: Estate) -> io::Error {
-    let _ = estate;
-    todo!()
-}
-
-/// If the environment says that this process was exec'd as the keeper: run it to its end.
-/// The caller is `main`, before anything else.
-pub fn run_if_keeper() -> Option<ExitCode> {
-    None
-}
-
-/// If the environment says that this process was started as a brain: the brain's end of the link.
-pub fn link_if_brain() -> Option<io::Result<(Link, Inheritance)>> {
-    None
-}
-
-/// The brain's end of the link. Sending never blocks for long: the keeper only ever reads.
-#[derive(Debug)]
-pub struct Link {}
-
-impl Link {
-    /// Parks duplicates of these descriptors (many in one message).
-    pub fn park(&self, descriptors: &[(ParkKey, std::os::fd::BorrowedFd<'_>)]) -> io::Result<()> {
-        let _ = descriptors;
-        todo!()
-    }
-    /// Closes parked descriptors.
-    pub fn unpark(&self, keys: &[ParkKey]) -> io::Result<()> {
-        let _ = keys;
-        todo!()
-    }
-    /// An exit told by the keeper has been dealt with and need not be told to a successor.
-    pub fn acknowledge(&self, record: ExitRecord) -> io::Result<()> {
-        let _ = record;
-        todo!()
-    }
-    /// The brain serves: a crash from here on is answered by a successor.
-    pub fn ready(&self) -> io::Result<()> {
-        todo!()
-    }
-    /// The brain is about to end on purpose: the keeper ends with this code.
-    pub fn leave(&self, code: u8) -> io::Result<()> {
-        let _ = code;
-        todo!()
-    }
-    /// Waits for what the keeper tells.
-    pub async fn next(&self) -> FromKeeper {
-        todo!()
-    }
 }

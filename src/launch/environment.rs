@@ -1,0 +1,81 @@
+//! The environment of a program. Pure.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use crate::config::LaunchConfig;
+use crate::fleet::ProcessName;
+
+/// Tells a process of ours its role; no program ever sees it.
+pub(crate) const ROLE_VARIABLE: &str = "APPCTL_ROLE";
+
+/// What a program gets; later wins: the daemon's own environment, Supervisor's variables, the
+/// configured ones. `HOME`, `USER` and `LOGNAME` stay as they are whatever `user=` says
+/// (Supervisor's rule).
+pub(super) fn of_program(
+    ours: impl IntoIterator<Item = (OsString, OsString)>,
+    name: &ProcessName,
+    config: &LaunchConfig,
+) -> BTreeMap<OsString, OsString> {
+    let supervisors = [
+        ("SUPERVISOR_ENABLED", Some("1")),
+        ("SUPERVISOR_SERVER_URL", config.serverurl.as_deref()),
+        ("SUPERVISOR_PROCESS_NAME", Some(name.process.as_str())),
+        ("SUPERVISOR_GROUP_NAME", Some(name.group.as_str())),
+    ];
+    let supervisors = supervisors
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.into(), value?.into())));
+    let configured = config.environment.iter();
+    let configured = configured.map(|(key, value)| (key.into(), value.into()));
+    ours.into_iter()
+        .filter(|(key, _)| key != ROLE_VARIABLE)
+        .chain(supervisors)
+        .chain(configured)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launch::spawn::tests::launch_config;
+
+    fn environment(ours: &[(&str, &str)], configured: &[(&str, &str)], url: Option<&str>) -> String {
+        let own = |(key, value): &(&str, &str)| (OsString::from(*key), OsString::from(*value));
+        let mut config = launch_config("true");
+        config.serverurl = url.map(str::to_owned);
+        config.environment = configured
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        let name = ProcessName {
+            group: "web".to_owned(),
+            process: "web_01".to_owned(),
+        };
+        let lines: Vec<String> = of_program(ours.iter().map(own), &name, &config)
+            .iter()
+            .map(|(key, value)| format!("{}={}", key.display(), value.display()))
+            .collect();
+        lines.join(" ")
+    }
+
+    #[test]
+    fn later_wins() {
+        assert_eq!(
+            environment(&[("A", "ours"), ("B", "ours")], &[("B", "conf")], Some("unix:///s")),
+            "A=ours B=conf SUPERVISOR_ENABLED=1 SUPERVISOR_GROUP_NAME=web \
+             SUPERVISOR_PROCESS_NAME=web_01 SUPERVISOR_SERVER_URL=unix:///s"
+        );
+        // The configuration may override Supervisor's variables too.
+        assert_eq!(
+            environment(&[("SUPERVISOR_ENABLED", "0")], &[("SUPERVISOR_GROUP_NAME", "x")], None),
+            "SUPERVISOR_ENABLED=1 SUPERVISOR_GROUP_NAME=x SUPERVISOR_PROCESS_NAME=web_01"
+        );
+    }
+
+    #[test]
+    fn our_role_is_not_inherited() {
+        let text = environment(&[("APPCTL_ROLE", "brain:3"), ("APPCTL_X", "1")], &[], None);
+        assert!(text.starts_with("APPCTL_X=1 SUPERVISOR_"), "{text}");
+    }
+}

@@ -1,0 +1,50 @@
+//! Finding a program that a killed brain started but did not record.
+//!
+//! Before each start the brain records the inode of the program's standard input pipe. A child
+//! of it passes [`Child::become_program`](super::child)'s last check only with that pipe as its
+//! descriptor 0, so after the brain's death the program is either found by the inode among the
+//! children of the keeper, or it does not run.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use super::living::{Living, adopt};
+use super::stat::ProcessStat;
+
+/// Names a pipe: the same number for both of its ends.
+pub fn pipe_inode(end: impl AsFd) -> io::Result<u64> {
+    Ok(rustix::fs::fstat(end)?.st_ino)
+}
+
+/// Finds the child of `parent` whose standard input is this pipe; `None` if none lives.
+///
+/// A program's own children have the pipe as well, and become children of the keeper when the
+/// program ends: the program is the one that leads a group of its own and is the oldest.
+/// Processes whose descriptors we may not see (they changed user) are not found.
+pub fn find_started(parent: i32, stdin_inode: u64) -> io::Result<Option<Living>> {
+    let wanted = format!("pipe:[{stdin_inode}]");
+    let mut found: Option<(i32, u64)> = None;
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        let Ok(stat) = ProcessStat::of(pid) else {
+            continue;
+        };
+        let older = found.is_none_or(|(_, start_time)| stat.start_time < start_time);
+        if stat.parent != parent || stat.group != pid || !older {
+            continue;
+        }
+        match fs::read_link(format!("/proc/{pid}/fd/0")) {
+            Ok(target) if target == Path::new(&wanted) => found = Some((pid, stat.start_time)),
+            _ => {}
+        }
+    }
+    match found {
+        Some((pid, start_time)) => adopt(pid, start_time),
+        None => Ok(None),
+    }
+}
