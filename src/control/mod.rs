@@ -6,10 +6,18 @@
 pub mod answer;
 mod arguments;
 pub mod codes;
+mod connection;
+mod follow;
+pub mod limits;
 pub mod line;
+pub mod listener;
+mod peer;
 pub mod question;
 pub mod request;
+mod seats;
 pub mod selector;
+pub mod server;
+mod session;
 mod signals;
 pub mod verbs;
 mod word;
