@@ -9,8 +9,11 @@ use std::rc::Rc;
 use super::connect::{self, Address, Unreachable};
 use super::interrupt::Interrupts;
 use super::session::{Lost, Session, Step};
+use crate::control::answer::Outcome;
 use crate::control::codes::Code;
+use crate::control::ProcessView;
 use crate::control::line::Row;
+use crate::fleet::ProcessName;
 
 /// Verbs that change nothing, so that asking twice does no harm.
 const REPEATABLE: &[&str] = &["status", "pid", "avail", "reread", "version", "help"];
@@ -67,7 +70,7 @@ impl Refused {
     }
 }
 
-/// What was done to one process or group, or why not: `NAME WORD` or `NAME error code=… text=…`.
+/// What was done to one process or group, or why not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// What it is about.
@@ -79,17 +82,21 @@ pub struct Report {
 impl Report {
     /// The report in a row; `None` if it is another sort of row.
     pub fn of(row: &Row) -> Option<Report> {
-        let (subject, word) = match row.words.as_slice() {
-            [subject, word, ..] => (subject.clone(), word.clone()),
-            _ => return None,
-        };
-        let field = |key| row.field(key).unwrap_or_default();
-        let result = match word.as_str() {
-            "error" => Err(Refused::new(field("code"), field("text"))),
-            _ => Ok(word),
-        };
-        Some(Report { subject, result })
+        let outcome = Outcome::try_from(row).ok()?;
+        Some(Report {
+            subject: outcome.subject,
+            result: outcome
+                .result
+                .map_err(|(code, text)| Refused::new(&code, &text)),
+        })
     }
+}
+
+/// The value of an answer that consists of one.
+pub fn first_word(rows: &[Row]) -> &str {
+    rows.first()
+        .and_then(|row| row.words.first())
+        .map_or("", String::as_str)
 }
 
 /// A daemon to talk to.
@@ -178,6 +185,21 @@ impl Daemon {
             }
         })?;
         Ok(ending.map(|_| rows))
+    }
+
+    /// Names of all processes, for completion; none if the daemon cannot be asked.
+    pub fn names(&mut self) -> Vec<ProcessName> {
+        let rows = self.rows(&["status"]).ok().and_then(Result::ok);
+        self.hang_up();
+        let rows = rows.unwrap_or_default();
+        let views = rows.iter().filter_map(|row| ProcessView::try_from(row).ok());
+        views.map(|view| view.name).collect()
+    }
+
+    /// Talks to another daemon from here on.
+    pub fn move_to(&mut self, address: Address) {
+        self.hang_up();
+        self.address = address;
     }
 
     fn session(&mut self) -> Result<&mut Session, Trouble> {

@@ -9,15 +9,12 @@ use std::os::fd::AsFd;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::dialogue::{Daemon, Trouble};
+use super::input::Input;
 use super::output::{self, LogOutput};
 use super::session::{Lost, Session, Step};
 use crate::control::EventView;
 use crate::control::codes::Code;
-use crate::control::line::LINE_MAX;
 use crate::fleet::{ProcessName, State};
-
-/// Longest piece of typed text sent at once. A byte may need eight on the line (`\u{1b}`).
-const TYPED_MAX: usize = LINE_MAX / 16;
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +26,7 @@ pub enum Ending {
 }
 
 /// Connects this terminal to a process, until either leaves.
-pub fn run(daemon: &mut Daemon, name: &ProcessName) -> Result<Ending, Trouble> {
+pub fn run(daemon: &mut Daemon, name: &ProcessName, input: &mut Input) -> Result<Ending, Trouble> {
     daemon.watch_interrupts();
     // The name as sent always has its group, so that it cannot be taken for anything else.
     let full = format!("{}:{}", name.group, name.process);
@@ -43,8 +40,13 @@ pub fn run(daemon: &mut Daemon, name: &ProcessName) -> Result<Ending, Trouble> {
             .map_err(Trouble::Lost)?;
         outputs.push((session, LogOutput::new()));
     }
-    let mut typed = Vec::new();
     loop {
+        if !send_typed(daemon, &full, input)? {
+            return Ok(Ending::ProcessEnded);
+        }
+        if input.has_ended() {
+            return Ok(Ending::Left);
+        }
         let ready = wait(daemon, &events, &outputs).map_err(Trouble::Lost)?;
         if ready.interrupted {
             return Ok(Ending::Left);
@@ -58,13 +60,7 @@ pub fn run(daemon: &mut Daemon, name: &ProcessName) -> Result<Ending, Trouble> {
             return Ok(Ending::ProcessEnded);
         }
         if ready.typed {
-            let more = read_typed(&mut typed).map_err(|error| Trouble::Lost(Lost::Io(error)))?;
-            if !send_typed(daemon, &full, &mut typed, !more)? {
-                return Ok(Ending::ProcessEnded);
-            }
-            if !more {
-                return Ok(Ending::Left);
-            }
+            input.fill();
         }
     }
 }
@@ -101,7 +97,7 @@ fn wait(
     }
     let ready = |index: usize| !waited[index].revents().is_empty();
     Ok(Ready {
-        interrupted: interrupts.is_some_and(|interrupts| interrupts.take()),
+        interrupted: interrupts.as_ref().is_some_and(|interrupts| interrupts.take()),
         typed: ready(0),
         events: ready(1),
         outputs: (0..outputs.len()).map(|index| ready(index + 2)).collect(),
@@ -138,27 +134,10 @@ fn has_stopped(events: &mut Session, name: &ProcessName) -> Result<bool, Trouble
     Ok(stopped)
 }
 
-/// Reads what was typed; `false` at its end.
-fn read_typed(typed: &mut Vec<u8>) -> io::Result<bool> {
-    let mut piece = [0; TYPED_MAX];
-    let count = match rustix::io::read(io::stdin(), &mut piece) {
-        Ok(count) => count,
-        Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return Ok(true),
-        Err(error) => return Err(error.into()),
-    };
-    typed.extend_from_slice(&piece[..count]);
-    Ok(count > 0)
-}
-
-/// Sends whole lines (at the end of input, all of it); `false` if the process does not run.
-fn send_typed(
-    daemon: &mut Daemon,
-    name: &str,
-    typed: &mut Vec<u8>,
-    end: bool,
-) -> Result<bool, Trouble> {
-    while let Some(length) = next_piece(typed, end) {
-        let piece: Vec<u8> = typed.drain(..length).collect();
+/// Sends the lines that were typed; `false` if the process does not run.
+fn send_typed(daemon: &mut Daemon, name: &str, input: &mut Input) -> Result<bool, Trouble> {
+    while let Some(piece) = input.take_piece() {
+        // The line protocol is UTF-8, and so is what people type.
         let text = String::from_utf8_lossy(&piece);
         match daemon.ask(&["stdin", "--", name, &text], |_| {})? {
             Ok(_) => {}
@@ -167,30 +146,4 @@ fn send_typed(
         }
     }
     Ok(true)
-}
-
-/// How much to send next: a line with its newline, or what is too long to wait for one.
-fn next_piece(typed: &[u8], end: bool) -> Option<usize> {
-    let line = typed.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
-    let whole = (end && !typed.is_empty()).then_some(typed.len());
-    let long = (typed.len() >= TYPED_MAX).then_some(TYPED_MAX);
-    line.or(whole).or(long).map(|length| length.min(TYPED_MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_sent_whole_and_long_ones_in_pieces() {
-        assert_eq!(next_piece(b"", false), None);
-        assert_eq!(next_piece(b"ab", false), None);
-        assert_eq!(next_piece(b"ab", true), Some(2));
-        assert_eq!(next_piece(b"ab\ncd", false), Some(3));
-        assert_eq!(next_piece(b"\n", false), Some(1));
-        assert_eq!(next_piece(&vec![b'x'; TYPED_MAX + 1], false), Some(TYPED_MAX));
-        let mut long = vec![b'x'; TYPED_MAX + 1];
-        long.push(b'\n');
-        assert_eq!(next_piece(&long, false), Some(TYPED_MAX));
-    }
 }

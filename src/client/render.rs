@@ -8,7 +8,7 @@
 use serde::Serialize;
 
 use super::escape::printable;
-use crate::control::{AvailView, EventView, ProcessView};
+use crate::control::{AvailView, DifferenceKind, EventView, ProcessView};
 use crate::fleet::State;
 
 /// Where text goes.
@@ -222,19 +222,30 @@ impl<'a> EventJson<'a> {
     }
 }
 
-/// What was done to a process or group, or why not, in `--json` of commands that change something.
+/// A group that differs in `reread --json`.
 #[derive(Debug, Serialize)]
-pub struct ReportJson<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// `started`, `stopped`, `available`, …; `error` if it was not done.
-    pub result: &'a str,
-    /// Stable code of the error.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<&'a str>,
-    /// The error for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<&'a str>,
+pub struct DifferenceJson<'a> {
+    group: &'a str,
+    change: &'static str,
+}
+
+impl<'a> DifferenceJson<'a> {
+    /// The JSON form of a difference.
+    pub fn of((group, kind): &'a (String, DifferenceKind)) -> DifferenceJson<'a> {
+        DifferenceJson {
+            group,
+            change: difference_word(*kind),
+        }
+    }
+}
+
+/// How a group differs, in Supervisor's word.
+pub fn difference_word(kind: DifferenceKind) -> &'static str {
+    match kind {
+        DifferenceKind::Available => "available",
+        DifferenceKind::Changed => "changed",
+        DifferenceKind::Disappeared => "disappeared",
+    }
 }
 
 #[cfg(test)]

@@ -25,3 +25,27 @@ pub fn address(file: Option<&Path>, argv0: &str) -> Result<Address, String> {
     let _ = (file, argv0);
     Ok(Address::Unix(PathBuf::from("/run/appctl.sock")))
 }
+
+/// The commented sample configuration.
+pub fn sample() -> String {
+    String::new()
+}
+
+/// Checks a configuration file and tells what was found; the exit status.
+pub fn check(file: Option<&Path>, argv0: &str, strict: bool) -> u8 {
+    let _ = (file, argv0, strict);
+    0
+}
+
+/// Where the shell of `appctl` keeps its history: `$XDG_STATE_HOME/appctl/history`, or below
+/// `~/.local/state`; `None` without a home.
+pub fn history() -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        let path = std::env::var_os(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
+    let directory = state.join("appctl");
+    std::fs::create_dir_all(&directory).ok()?;
+    Some(directory.join("history"))
+}

@@ -3,18 +3,23 @@
 //!
 //! Must never: word a sentence itself.
 
+use std::rc::Rc;
+
 use super::connect::Address;
-use super::dialogue::{Daemon, Item, Refused, Report, Trouble, request};
+use super::dialogue::{Daemon, Item, Refused, Report, Trouble, first_word, request};
 use super::fg::{self, Ending};
 use super::follow::{self, Followed};
 use super::output;
 use super::render;
 use super::session::Lost;
-use super::shell::{Completion, Dialect, Flow, ask_yes_no};
+use super::input::{Input, ask_yes_no};
+use super::interrupt::Interrupts;
+use super::shell::{Completion, Dialect, Flow};
 use super::words::{self, Deed, Said};
+use crate::control::answer::difference;
 use crate::control::codes::Code;
 use crate::control::line::Row;
-use crate::control::{AvailView, ProcessView};
+use crate::control::{AvailView, DifferenceKind, ProcessView};
 use crate::fleet::State;
 
 /// A `supervisorctl` with its daemon and its exit status so far.
@@ -50,7 +55,7 @@ impl Supervisorctl {
     }
 
     /// Runs one command line.
-    pub fn command(&mut self, line: &str) -> Flow {
+    pub fn command(&mut self, line: &str, input: &mut Input) -> Flow {
         let line = line.trim();
         let Some((command, argument)) = split_command(line) else {
             if !line.is_empty() {
@@ -67,7 +72,7 @@ impl Supervisorctl {
             "help" => output::line(&words::help(argument)),
             "open" => self.open(argument),
             _ => {
-                if self.run(command, &names).is_none() {
+                if self.run(command, &names, input).is_none() {
                     self.say(words::unknown_syntax(line));
                 }
             }
@@ -76,7 +81,7 @@ impl Supervisorctl {
     }
 
     /// Runs a command that needs the daemon; `None` if there is no such command.
-    fn run(&mut self, command: &str, names: &[&str]) -> Option<()> {
+    fn run(&mut self, command: &str, names: &[&str], input: &mut Input) -> Option<()> {
         let outcome = match command {
             "status" => self.show_status(names),
             "start" => self.deed(Deed::Start, names),
@@ -87,15 +92,15 @@ impl Supervisorctl {
             "pid" => self.pid(names),
             "tail" => self.tail(names),
             "maintail" => self.maintail(names),
-            "fg" => self.foreground(names),
+            "fg" => self.foreground(names, input),
             "avail" | "reread" | "reload" | "shutdown" | "version" if !names.is_empty() => {
                 self.say(words::no_arguments(command));
                 Ok(())
             }
             "avail" => self.avail(),
             "reread" => self.reread(),
-            "reload" => self.reload(),
-            "shutdown" => self.shutdown(),
+            "reload" => self.reload(input),
+            "shutdown" => self.shutdown(input),
             "version" => self.version(),
             "update" => self.update(names),
             "add" | "remove" => self.each_group(command, names),
@@ -203,10 +208,10 @@ impl Supervisorctl {
         Ok(())
     }
 
-    /// A question whose answer is one value on the last line.
+    /// A question whose answer is one value.
     fn value(&mut self, verb: &str) -> Outcome {
-        match self.ask(verb, &[verb])? {
-            Ok(value) => output::line(&value),
+        match self.rows(verb, &[verb])? {
+            Ok(rows) => output::line(first_word(&rows)),
             Err(refused) => self.say(words::failed(&refused)),
         }
         Ok(())
@@ -258,6 +263,9 @@ impl Supervisorctl {
             self.status = status;
         }
         match answer {
+            Ok(Err(refused)) if !any_refused && refused.code == Code::BadSignal => {
+                return self.bad_signal(name);
+            }
             Ok(Err(refused)) if !any_refused => self.say(words::refused(deed, name, &refused)),
             Ok(_) => {}
             Err(trouble) => return Err(self.give_up(deed.verb(), trouble)),
@@ -286,35 +294,28 @@ impl Supervisorctl {
             self.say(Deed::Signal.nothing_named());
             return Ok(());
         }
-        if crate::control::signals::signal(signal).is_none() {
-            return self.bad_signal(names);
-        }
         self.deed_on_each(Deed::Signal, &["signal", signal], names)
     }
 
     /// Supervisor looks for the process before it looks at the signal, and reports a bad signal
     /// once for every process that it would have gone to.
-    fn bad_signal(&mut self, names: &[&str]) -> Outcome {
-        let bad = Refused::new(Code::BadSignal.name(), "");
+    fn bad_signal(&mut self, name: &str) -> Outcome {
         let all = self.processes("signal")?;
-        let everything = names.contains(&"all");
-        for name in if everything { &["all"][..] } else { names } {
-            let found = if everything {
-                all.iter().collect()
-            } else {
-                named(&all, name)
-            };
-            let several = everything || words::names_group(name);
-            if found.is_empty() && !everything {
-                let code = if several { Code::NoSuchGroup } else { Code::NoSuchProcess };
-                let unknown = Refused::new(code.name(), "");
-                self.say(words::refused(Deed::Signal, name, &unknown));
-            }
-            for view in found {
-                if !several || view.state.is_signallable() {
-                    let subject = view.name.to_string();
-                    self.say(words::refused(Deed::Signal, &subject, &bad));
-                }
+        let several = name == "all" || words::names_group(name);
+        let found = match name {
+            "all" => all.iter().collect(),
+            _ => named(&all, name),
+        };
+        if found.is_empty() && name != "all" {
+            let code = if several { Code::NoSuchGroup } else { Code::NoSuchProcess };
+            let unknown = Refused::new(code.name(), code.meaning());
+            self.say(words::refused(Deed::Signal, name, &unknown));
+        }
+        let bad = Refused::new(Code::BadSignal.name(), Code::BadSignal.meaning());
+        for view in found {
+            if !several || view.state.is_signallable() {
+                let subject = view.name.to_string();
+                self.say(words::refused(Deed::Signal, &subject, &bad));
             }
         }
         Ok(())
@@ -338,16 +339,11 @@ impl Supervisorctl {
     fn reread(&mut self) -> Outcome {
         match self.rows("reread", &["reread"])? {
             Ok(rows) => {
-                let mut differences: Vec<(&str, &str)> = rows
-                    .iter()
-                    .filter_map(|row| match row.words.as_slice() {
-                        [group, kind] => Some((group.as_str(), kind.as_str())),
-                        _ => None,
-                    })
-                    .collect();
-                differences.sort_unstable();
+                let mut differences: Vec<(String, DifferenceKind)> =
+                    rows.iter().filter_map(|row| difference(row).ok()).collect();
+                differences.sort_by(|a, b| a.0.cmp(&b.0));
                 for (group, kind) in &differences {
-                    output::line(&words::difference(group, kind));
+                    output::line(&words::difference(group, *kind));
                 }
                 if differences.is_empty() {
                     output::line(words::NO_UPDATES);
@@ -408,8 +404,8 @@ impl Supervisorctl {
         Ok(())
     }
 
-    fn reload(&mut self) -> Outcome {
-        if self.confirm && !ask_yes_no(words::REALLY_RELOAD) {
+    fn reload(&mut self, input: &mut Input) -> Outcome {
+        if self.confirm && !self.really(words::REALLY_RELOAD, input) {
             return Ok(());
         }
         let outcome = self.ask("reload", &["reload", "--all"])?;
@@ -417,13 +413,17 @@ impl Supervisorctl {
         Ok(())
     }
 
-    fn shutdown(&mut self) -> Outcome {
-        if self.confirm && !ask_yes_no(words::REALLY_SHUT_DOWN) {
+    fn shutdown(&mut self, input: &mut Input) -> Outcome {
+        if self.confirm && !self.really(words::REALLY_SHUT_DOWN, input) {
             return Ok(());
         }
         let outcome = self.ask("shutdown", &["shutdown"])?;
         self.say(words::shut_down(outcome));
         Ok(())
+    }
+
+    fn really(&self, question: &str, input: &mut Input) -> bool {
+        ask_yes_no(question, input, self.daemon.interrupts().as_deref())
     }
 
     fn open(&mut self, url: &str) {
@@ -520,7 +520,7 @@ impl Supervisorctl {
         Ok(())
     }
 
-    fn foreground(&mut self, names: &[&str]) -> Outcome {
+    fn foreground(&mut self, names: &[&str], input: &mut Input) -> Outcome {
         self.reach("fg")?;
         let [name] = names else {
             self.say(words::fg_misuse(names.len()));
@@ -532,7 +532,7 @@ impl Supervisorctl {
             Some(view) if view.state != State::Running => self.say(words::fg_not_running()),
             Some(view) => {
                 output::line(words::PRESS_CTRL_C);
-                match fg::run(&mut self.daemon, &view.name) {
+                match fg::run(&mut self.daemon, &view.name, input) {
                     Ok(Ending::Left) => {}
                     Ok(Ending::ProcessEnded) => output::line(words::FG_KILLED),
                     Err(trouble) => return Err(self.give_up("fg", trouble)),
@@ -549,12 +549,13 @@ impl Dialect for Supervisorctl {
         format!("{}> ", self.prompt)
     }
 
-    fn enter(&mut self) {
+    fn enter(&mut self) -> Option<Rc<Interrupts>> {
         self.daemon.watch_interrupts();
+        self.daemon.interrupts()
     }
 
-    fn run(&mut self, line: &str) -> Flow {
-        let flow = self.command(line);
+    fn run(&mut self, line: &str, input: &mut Input) -> Flow {
+        let flow = self.command(line, input);
         self.daemon.hang_up();
         flow
     }

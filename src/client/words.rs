@@ -7,6 +7,8 @@
 //! Must never: talk to a daemon, print.
 
 use super::dialogue::Refused;
+use super::render::difference_word;
+use crate::control::DifferenceKind;
 use crate::control::codes::Code;
 
 /// Exit statuses of `supervisorctl` (Supervisor follows the LSB's numbers loosely).
@@ -267,9 +269,10 @@ pub const FG_KILLED: &str = "Process got killed";
 /// `fg` ends.
 pub const FG_EXIT: &str = "Exiting foreground";
 
-/// A group that `reread` found to differ: `available`, `changed` or `disappeared`.
-pub fn difference(group: &str, kind: &str) -> String {
-    format!("{group}: {kind}")
+/// A group that `reread` found to differ.
+pub fn difference(group: &str, kind: DifferenceKind) -> String {
+    let word = difference_word(kind);
+    format!("{group}: {word}")
 }
 
 /// `reread` found nothing.

@@ -1,0 +1,126 @@
+//! Standard input, read by lines or as it comes, without swallowing what another reader is to get:
+//! a shell fed by a pipe, its questions and `fg` all read from here.
+//!
+//! Must never: hold more than a line, wait without listening for Ctrl-C.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::interrupt::Interrupts;
+
+/// Longest line that is read, in bytes; a longer one is taken in pieces of this length.
+pub const INPUT_LINE_MAX: usize = 4096;
+
+/// What was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// A line without its newline.
+    Text(String),
+    /// There is no more.
+    End,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+/// Standard input and what was read of it too early.
+#[derive(Debug, Default)]
+pub struct Input {
+    pending: Vec<u8>,
+    ended: bool,
+}
+
+impl Input {
+    /// The next line, waiting for it.
+    pub fn line(&mut self, interrupts: Option<&Interrupts>) -> Line {
+        loop {
+            if let Some(piece) = self.take_piece() {
+                let text = String::from_utf8_lossy(&piece);
+                return Line::Text(text.trim_end_matches(['\n', '\r']).to_string());
+            }
+            if self.ended {
+                return Line::End;
+            }
+            if !wait(interrupts) {
+                return Line::Interrupted;
+            }
+            self.fill();
+        }
+    }
+
+    /// Reads what is there, waiting if nothing is; an error counts as the end.
+    pub fn fill(&mut self) {
+        let mut piece = [0; INPUT_LINE_MAX];
+        match rustix::io::read(io::stdin(), &mut piece) {
+            Ok(0) => self.ended = true,
+            Ok(count) => self.pending.extend_from_slice(&piece[..count]),
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            Err(_) => self.ended = true,
+        }
+    }
+
+    /// Whether [`fill`](Input::fill) will bring no more.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// A line with its newline; at the end, or if the line is too long, what there is of it.
+    pub fn take_piece(&mut self) -> Option<Vec<u8>> {
+        let length = piece_length(&self.pending, self.ended)?;
+        Some(self.pending.drain(..length).collect())
+    }
+}
+
+fn piece_length(pending: &[u8], ended: bool) -> Option<usize> {
+    let line = pending.iter().position(|byte| *byte == b'\n');
+    let rest = (ended && !pending.is_empty()) || pending.len() >= INPUT_LINE_MAX;
+    let length = line.map(|at| at + 1).or(rest.then_some(pending.len()))?;
+    Some(length.min(INPUT_LINE_MAX))
+}
+
+/// Waits for standard input; `false` at Ctrl-C.
+fn wait(interrupts: Option<&Interrupts>) -> bool {
+    let stdin = io::stdin();
+    let mut waited = vec![PollFd::new(&stdin, PollFlags::IN)];
+    if let Some(interrupts) = interrupts {
+        waited.push(PollFd::from_borrowed_fd(interrupts.as_fd(), PollFlags::IN));
+    }
+    while let Err(rustix::io::Errno::INTR) = poll(&mut waited, None) {}
+    !interrupts.is_some_and(Interrupts::take)
+}
+
+/// Asks a question on the terminal; only an answer that begins with `y` or `Y` is a yes.
+pub fn ask_yes_no(question: &str, input: &mut Input, interrupts: Option<&Interrupts>) -> bool {
+    super::output::text(question);
+    match input.line(interrupts) {
+        Line::Text(answer) => answer.starts_with(['y', 'Y']),
+        Line::End | Line::Interrupted => {
+            super::output::line("");
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_taken_whole_and_long_ones_in_pieces() {
+        let long = vec![b'x'; INPUT_LINE_MAX + 1];
+        let table: &[(&[u8], bool, Option<usize>)] = &[
+            (b"", false, None),
+            (b"", true, None),
+            (b"ab", false, None),
+            (b"ab", true, Some(2)),
+            (b"ab\ncd", false, Some(3)),
+            (b"\n", false, Some(1)),
+            (&long, false, Some(INPUT_LINE_MAX)),
+            (&long, true, Some(INPUT_LINE_MAX)),
+        ];
+        for (pending, ended, expected) in table {
+            assert_eq!(piece_length(pending, *ended), *expected);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The command line of `supervisorctl`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::connect::Address;
+use super::getopt::Parsed;
+use super::input::Input;
+use super::output;
+use super::personality::{self, Described, switch, valued};
+use super::settings;
+use super::shell::{self, Flow};
+use super::supervisorctl::Supervisorctl;
+
+/// Every option but `-h`, which [`getopt`](super::getopt) knows by itself.
+const OPTIONS: &[Described] = &[
+    valued(Some('c'), "configuration", "FILENAME", "read this configuration file (default: search for one)"),
+    switch('i', "interactive", "start a shell after the command"),
+    valued(Some('s'), "serverurl", "URL", "where supervisord listens (default: from the configuration)"),
+    valued(Some('u'), "username", "USERNAME", "user name for the server"),
+    valued(Some('p'), "password", "PASSWORD", "password for the server"),
+    valued(Some('r'), "history_file", "FILENAME", "keep the shell's history in this file"),
+];
+
+/// Runs `supervisorctl`.
+pub fn main(argv0: &str, arguments: &[String]) -> ExitCode {
+    let parsed = match personality::read(arguments, OPTIONS, argv0) {
+        Ok(parsed) => parsed,
+        Err(code) => return code,
+    };
+    if let Some(problem) = problem(&parsed) {
+        return personality::misused(&problem, argv0);
+    }
+    if parsed.help_before.is_some() {
+        output::text(&help(argv0));
+        return ExitCode::SUCCESS;
+    }
+    let value = |long: &str| {
+        let given = parsed.options.iter().find(|given| given.long == long);
+        given.and_then(|given| given.value.clone())
+    };
+    let file = value("configuration").map(PathBuf::from);
+    let config = match settings::supervisorctl(file.as_deref(), argv0) {
+        Ok(config) => config,
+        Err(problem) => return personality::misused(&problem, argv0),
+    };
+    let url = value("serverurl").unwrap_or(config.serverurl);
+    let Some(address) = Address::of_url(&url) else {
+        return personality::misused(&format!("value '{url}' is not a URL"), argv0);
+    };
+    let line = parsed.words.join(" ");
+    let asked = parsed.options.iter().any(|given| given.long == "interactive");
+    let interactive = asked || parsed.words.is_empty();
+    let history = value("history-file").map(PathBuf::from).or(config.history_file);
+
+    let mut supervisorctl = Supervisorctl::new(address, config.prompt, interactive);
+    if !parsed.words.is_empty() {
+        let flow = supervisorctl.command(&line, &mut Input::default());
+        if !interactive || flow == Flow::Leave {
+            return ExitCode::from(supervisorctl.status());
+        }
+    }
+    shell::run(&mut supervisorctl, history.as_deref());
+    ExitCode::SUCCESS
+}
+
+/// What is wrong with the options.
+fn problem(parsed: &Parsed) -> Option<String> {
+    let before = parsed.help_before.unwrap_or(usize::MAX);
+    for (index, given) in parsed.options.iter().enumerate().take(before) {
+        let earlier = &parsed.options[..index];
+        let value = given.value.as_deref().unwrap_or_default();
+        if given.long == "serverurl" && Address::of_url(value).is_none() {
+            return Some(format!(
+                "invalid value for {} '{value}': value '{value}' is not a URL",
+                given.typed
+            ));
+        }
+        if earlier.iter().any(|one| one.long == given.long) {
+            return Some(format!("conflicting command line option '{}'", given.typed));
+        }
+    }
+    None
+}
+
+fn help(argv0: &str) -> String {
+    format!(
+        "supervisorctl -- controls the programs that supervisord runs.\n\n\
+         Usage: {argv0} [options] [action [arguments]]\n\n\
+         Options:\n{}\
+         -h/--help -- print this text and exit\n\n\
+         Actions are commands such as \"status\" or \"tail\"; \"help\" lists them. Without an action,\n\
+         or with -i, a shell reads them line by line.\n",
+        personality::help(OPTIONS)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_are_worded_as_supervisors() {
+        let table = [
+            ("-s foo", Some("invalid value for -s 'foo': value 'foo' is not a URL")),
+            ("--serverurl=unix://", Some("invalid value for --serverurl 'unix://': value 'unix://' is not a URL")),
+            ("-c a -c b", Some("conflicting command line option '-c'")),
+            ("-h -s foo", None),
+            ("-s unix:///a -r f --history-file", None),
+            ("-s unix:///a status -s b", None),
+        ];
+        for (line, expected) in table {
+            let words: Vec<String> = line.split_whitespace().map(str::to_string).collect();
+            match personality::read(&words, OPTIONS, "supervisorctl") {
+                Ok(parsed) => assert_eq!(problem(&parsed).as_deref(), expected, "{line}"),
+                Err(_) => assert_eq!(expected, None, "{line}"),
+            }
+        }
+    }
+}
