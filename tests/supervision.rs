@@ -110,8 +110,7 @@ fn quick_failures_back_off_and_end_in_fatal() {
     // Without this: a broken program burns the machine in a restart loop nobody is told of.
     let lab = Lab::new();
     lab.script("crash", "date +%s%N >> @D@/$1; exit 7");
-    let lab = started(
-        lab,
+    let lab = lab.started(
         "[program:two]\ncommand=@D@/crash two\nstartretries=2\n\
          [program:none]\ncommand=@D@/crash none\nstartretries=0\n",
     );
@@ -154,10 +153,7 @@ fn a_fatal_program_can_be_started_again_by_hand() {
         "sometimes",
         "[ -e @D@/repaired ] && exec sleep 1000; exit 1",
     );
-    let lab = started(
-        lab,
-        "[program:a]\ncommand=@D@/sometimes\nstartretries=0\nstartsecs=1\n",
-    );
+    let lab = lab.started("[program:a]\ncommand=@D@/sometimes\nstartretries=0\nstartsecs=1\n");
     lab.wait_state("a", "FATAL");
     lab.expect("start a", 7, "a: ERROR (spawn error)\n");
     lab.write("repaired", "");
@@ -194,8 +190,7 @@ fn stop_asks_first_and_kills_later() {
         "polite",
         "trap 'echo asked >> @D@/asked; exit 0' TERM; echo ready; while :; do sleep 0.05; done",
     );
-    let lab = started(
-        lab,
+    let lab = lab.started(
         "[program:stubborn]\ncommand=@D@/stubborn\nstopwaitsecs=1\nstdout_logfile=@D@/stubborn.log\n\
          [program:polite]\ncommand=@D@/polite\nstdout_logfile=@D@/polite.log\n",
     );
@@ -252,10 +247,8 @@ fn start_while_stopping_is_refused_and_the_stop_completes() {
     // Without this: two copies of one program, or a stop that never ends.
     let lab = Lab::new();
     lab.script("slowly", "trap 'while [ ! -e @D@/go ]; do sleep 0.05; done; exit 0' TERM; echo ready; while :; do sleep 0.05; done");
-    let lab = started(
-        lab,
-        "[program:a]\ncommand=@D@/slowly\nstopwaitsecs=60\nstdout_logfile=@D@/a.log\n",
-    );
+    let lab =
+        lab.started("[program:a]\ncommand=@D@/slowly\nstopwaitsecs=60\nstdout_logfile=@D@/a.log\n");
     lab.wait_text("a.log", "ready");
     lab.wait_state("a", "RUNNING");
     let stop = {
@@ -290,8 +283,7 @@ fn the_whole_process_group_is_reached_if_asked_for() {
     let lab = Lab::new();
     // Parent and child; the second argument says whether both ignore SIGTERM.
     lab.script("tree", "[ \"$2\" = deaf ] && trap '' TERM; sleep 1000 & echo $! > @D@/$1.child; wait; while :; do sleep 0.05; done");
-    let lab = started(
-        lab,
+    let lab = lab.started(
         "[program:alone]\ncommand=@D@/tree alone\n\
          [program:stopgroup]\ncommand=@D@/tree stopgroup\nstopasgroup=true\n\
          [program:killgroup]\ncommand=@D@/tree killgroup deaf\nkillasgroup=true\nstopwaitsecs=1\n",
@@ -361,7 +353,7 @@ fn priorities_order_boot_and_shutdown() {
             "[program:{name}]\ncommand=@D@/ordered {name}\npriority={priority}\nstdout_logfile=@D@/{name}.log\n"
         ));
     }
-    let mut lab = started(lab, &programs);
+    let mut lab = lab.started(&programs);
     for name in ["web", "db", "cache"] {
         lab.wait_text(&format!("{name}.log"), "ready");
         lab.wait_state(name, "RUNNING");
@@ -397,8 +389,7 @@ fn a_program_finds_exactly_what_was_configured() {
         "for word; do echo \"arg=$word\"; done; pwd; umask; echo A=$A B=$B G=$G; env | grep ^SUPERVISOR_ | sort; exec sleep 1000",
     );
     fs::create_dir(lab.path("work")).unwrap();
-    let lab = started(
-        lab,
+    let lab = lab.started(
         "environment=G=\"global\",A=\"global\"\n\
          [program:x]\ncommand=@D@/tell \"two words\" 'a\"b' %(program_name)s %%d %(ENV_B)s\n\
          directory=@D@/work\numask=027\nenvironment=A=\"1,2\",B='x y'\nstdout_logfile=@D@/x.log\n\
@@ -453,10 +444,7 @@ fn a_program_runs_as_its_user_and_never_as_root_instead() {
         "who",
         "id -u; id -g; id -G; echo HOME=$HOME; exec sleep 1000",
     );
-    let lab = started(
-        lab,
-        "[program:a]\ncommand=@D@/who\nuser=nobody\nstdout_logfile=@D@/a.log\n",
-    );
+    let lab = lab.started("[program:a]\ncommand=@D@/who\nuser=nobody\nstdout_logfile=@D@/a.log\n");
     let ids = |flag: &str| {
         let output = std::process::Command::new("id")
             .args([flag, "nobody"])
@@ -516,7 +504,7 @@ fn a_program_that_cannot_be_started_says_why() {
         "[program:cwd]\ncommand=/bin/sleep 1000\ndirectory=@D@/gone\nstartretries=0\nstderr_logfile=@D@/cwd.err\n\
          [program:noheader]\ncommand=@D@/noheader\nstartretries=0\nstderr_logfile=@D@/noheader.err\n",
     );
-    let lab = started(lab, &programs);
+    let lab = lab.started(&programs);
     for (name, _, text) in cases {
         lab.wait_state(name, "FATAL");
         let text = text.replace("@D@", lab.directory());
@@ -553,10 +541,7 @@ fn signals_reach_the_program() {
         "listens",
         "trap 'echo got >> @D@/got' USR1; echo ready; while :; do sleep 0.05; done",
     );
-    let lab = started(
-        lab,
-        "[program:a]\ncommand=@D@/listens\nstdout_logfile=@D@/a.log\n",
-    );
+    let lab = lab.started("[program:a]\ncommand=@D@/listens\nstdout_logfile=@D@/a.log\n");
     lab.wait_text("a.log", "ready");
     lab.wait_state("a", "RUNNING");
     lab.expect("signal USR1 a", 0, "a: signalled\n");
@@ -564,13 +549,6 @@ fn signals_reach_the_program() {
     lab.expect("signal NONSENSE a", 1, "a: ERROR (bad signal name)\n");
     lab.expect("stop a", 0, "a: stopped\n");
     lab.expect("signal USR1 a", 7, "a: ERROR (not running)\n");
-}
-
-/// Configures and starts a lab that already has its scripts.
-fn started(mut lab: Lab, text: &str) -> Lab {
-    lab.configure(text);
-    lab.start();
-    lab
 }
 
 /// The last pid the main log tells of a program that has none in its status yet.

@@ -173,10 +173,14 @@ impl Lab {
 
     /// A lab with these programs, its daemon answering.
     pub fn with(programs: &str) -> Lab {
-        let mut lab = Lab::new();
-        lab.configure(programs);
-        lab.start();
-        lab
+        Lab::new().started(programs)
+    }
+
+    /// This lab, which has its scripts already, with these programs, its daemon answering.
+    pub fn started(mut self, programs: &str) -> Lab {
+        self.configure(programs);
+        self.start();
+        self
     }
 
     // Files.
