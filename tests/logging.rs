@@ -175,7 +175,8 @@ fn automatic_logs_are_private_and_cleaned_up() {
 fn a_program_may_log_to_the_daemons_own_output() {
     // Without this: `docker logs` shows nothing of the programs in a container.
     let lab = Lab::with(&format!(
-        "[program:a]\ncommand=/usr/bin/seq 1 20000\nstdout_logfile=/dev/stdout\nstdout_logfile_maxbytes=0\n{ONCE}\
+        "silent=true\n\
+         [program:a]\ncommand=/usr/bin/seq 1 20000\nstdout_logfile=/dev/stdout\nstdout_logfile_maxbytes=0\n{ONCE}\
          [program:b]\ncommand=/bin/sh -c \"echo wrong >&2\"\nstderr_logfile=/dev/stderr\nstderr_logfile_maxbytes=0\n{ONCE}"
     ));
     lab.wait_text("daemon.out", "\n20000\n");

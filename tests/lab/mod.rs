@@ -310,9 +310,16 @@ impl Lab {
         }
     }
 
-    /// SIGTERM to the daemon, wait for its end, expect that nothing is left of it.
+    /// SIGTERM to the daemon, then [`Lab::expect_end`].
+    #[track_caller]
     pub fn shut_down(&mut self) {
         self.signal_daemon("TERM");
+        self.expect_end();
+    }
+
+    /// Waits for the orderly end of the daemon: nothing is left of it.
+    #[track_caller]
+    pub fn expect_end(&mut self) {
         assert_eq!(self.wait_end(), 0, "exit code of the daemon");
         assert_eq!(self.processes(), [], "processes left after the daemon");
         assert!(!self.socket().exists(), "socket left after the daemon");
