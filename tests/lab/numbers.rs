@@ -1,0 +1,73 @@
+//! The checker of numbered lines: was anything lost, doubled or torn?
+//!
+//! Programs write `1`, `2`, `3`, … (`seq`), one number per line. Whatever was rotated, followed
+//! or survived, all files together, oldest first, must hold every number once and in order.
+
+use std::fs;
+use std::path::PathBuf;
+
+/// What is wrong with a sequence of numbered lines.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Lines that are numbers.
+    pub lines: u64,
+    /// The first number.
+    pub first: u64,
+    /// The last number.
+    pub last: u64,
+    /// Numbers that are missing.
+    pub lost: u64,
+    /// Numbers that are not greater than the one before.
+    pub doubled: u64,
+    /// Lines that are no number. The last line is not counted unless it ends in a newline.
+    pub torn: u64,
+}
+
+impl Tally {
+    /// Counts.
+    pub fn of(text: &str) -> Tally {
+        let mut tally = Tally::default();
+        for line in text.split_inclusive('\n') {
+            let Some(whole) = line.strip_suffix('\n') else {
+                break;
+            };
+            match whole.parse::<u64>() {
+                Ok(number) => tally.count(number),
+                Err(_) => tally.torn += 1,
+            }
+        }
+        tally
+    }
+
+    /// Counts over files, oldest first.
+    pub fn of_files(files: &[PathBuf]) -> Tally {
+        let bytes: Vec<u8> = files
+            .iter()
+            .flat_map(|file| fs::read(file).unwrap_or_default())
+            .collect();
+        Tally::of(&String::from_utf8_lossy(&bytes))
+    }
+
+    fn count(&mut self, number: u64) {
+        if self.lines == 0 {
+            self.first = number;
+        } else if number <= self.last {
+            self.doubled += 1;
+        } else {
+            self.lost += number - self.last - 1;
+        }
+        self.lines += 1;
+        self.last = self.last.max(number);
+    }
+
+    /// Every number from 1 to the last one is there once.
+    #[track_caller]
+    pub fn assert_complete(&self) {
+        assert!(self.lines > 0, "not a single numbered line");
+        assert_eq!(
+            (self.first, self.lost, self.doubled, self.torn),
+            (1, 0, 0, 0),
+            "{self:?}"
+        );
+    }
+}

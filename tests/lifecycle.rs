@@ -1,0 +1,218 @@
+//! The daemon's own life: start, background, being second, signals, end.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod lab;
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use lab::{APPCTL, Lab, Said, Subject, procfs};
+
+const STAYS: &str = "[program:a]\ncommand=/bin/sleep 1000\n";
+
+/// Switches the lab's configuration to the background.
+fn background(lab: &Lab, text: &str) {
+    lab.configure(text);
+    let config = lab
+        .read("supervisord.conf")
+        .replace("nodaemon=true", "nodaemon=false");
+    lab.write("supervisord.conf", &config);
+}
+
+#[test]
+fn the_daemon_goes_to_the_background() {
+    // Without this: it dies with the terminal or the ssh session that started it.
+    let lab = Lab::new();
+    background(&lab, STAYS);
+    let said: Said = lab.daemon_command().output().unwrap().into();
+    assert_eq!(said.code, 0, "{said:?}");
+    if Subject::chosen() == Subject::Appctl {
+        // It answers by the time the launcher has ended: scripts need not wait.
+        assert_eq!(lab.ctl("pid").code, 0);
+        assert!(lab.path("daemon.pid").exists());
+    }
+    lab.wait_file("daemon.pid");
+    let pid = lab.daemon_pid();
+    lab.expect("pid", 0, &format!("{pid}\n"));
+    assert_eq!(lab.read("daemon.pid"), format!("{pid}\n"));
+    assert_eq!(procfs::session_id(pid), Some(pid), "its own session");
+    assert_eq!(procfs::stat(pid, 7).unwrap(), "0", "no terminal");
+    for descriptor in 0..3 {
+        let target = fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).unwrap();
+        assert_eq!(target.to_str().unwrap(), "/dev/null");
+    }
+    lab.wait_state("a", "RUNNING");
+    lab.expect("shutdown", 0, "Shut down\n");
+    lab.until("all is gone", |lab| {
+        lab.processes().is_empty() && !lab.socket().exists() && !lab.path("daemon.pid").exists()
+    });
+}
+
+#[test]
+fn a_second_daemon_is_refused_and_harms_nothing() {
+    // Without this: a mistyped start doubles every program or takes the socket away.
+    let lab = Lab::with(STAYS);
+    lab.wait_state("a", "RUNNING");
+    let before = (lab.pid("a"), lab.daemon_pid(), lab.read("daemon.pid"));
+    let second: Said = lab.daemon_command().output().unwrap().into();
+    assert_eq!(second.code, 2, "{second:?}");
+    assert!(second.err.contains("already"), "{second:?}");
+    lab.expect("pid", 0, &format!("{}\n", before.1));
+    assert_eq!(
+        (lab.pid("a"), lab.daemon_pid(), lab.read("daemon.pid")),
+        before
+    );
+    assert_eq!(lab.main_log().matches("spawned: 'a'").count(), 1);
+}
+
+#[test]
+fn leftovers_of_a_killed_daemon_do_not_prevent_the_next() {
+    // Without this: after a power cut somebody must delete socket and pid file by hand.
+    let mut lab = Lab::with(STAYS);
+    lab.wait_state("a", "RUNNING");
+    lab.kill_all();
+    assert!(lab.socket().exists() && lab.path("daemon.pid").exists());
+    lab.start();
+    lab.wait_state("a", "RUNNING");
+    lab.expect("pid", 0, &format!("{}\n", lab.daemon_pid()));
+    lab.shut_down();
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_not_deleted() {
+    // Without this: a wrong `file=` in the configuration deletes somebody's data.
+    ours_only!();
+    let lab = Lab::new();
+    lab.configure(STAYS);
+    lab.write("sock", "precious");
+    let said: Said = lab.daemon_command().output().unwrap().into();
+    assert_eq!(said.code, 2, "{said:?}");
+    assert_eq!(lab.read("sock"), "precious");
+    assert!(said.err.contains("sock"), "names the file: {said:?}");
+}
+
+#[test]
+fn each_ending_signal_ends_it_in_order() {
+    // Without this: `kill`, Ctrl-C or the init system leave orphans behind.
+    for name in ["TERM", "INT", "QUIT"] {
+        let mut lab = Lab::with(STAYS);
+        lab.wait_state("a", "RUNNING");
+        lab.signal_daemon(name);
+        lab.wait_main_log(&format!("WARN received SIG{name} indicating exit request"));
+        lab.expect_end();
+        assert!(
+            lab.main_log()
+                .contains("stopped: a (terminated by SIGTERM)")
+        );
+    }
+}
+
+#[test]
+fn shutdown_by_a_client_leaves_nothing() {
+    // Without this: ports stay taken after the supervisor is gone.
+    let mut lab = Lab::with(STAYS);
+    lab.wait_state("a", "RUNNING");
+    lab.expect("shutdown", 0, "Shut down\n");
+    lab.expect_end();
+    let url = format!("unix://{}/sock", lab.directory());
+    lab.expect("status", 4, &format!("{url} no such file\n"));
+    lab.expect("start a", 7, &format!("{url} no such file\n"));
+}
+
+#[test]
+fn hangup_starts_over_with_the_new_configuration() {
+    // Without this: `kill -HUP`, which every script uses, does not reload.
+    let lab = Lab::with(STAYS);
+    lab.wait_state("a", "RUNNING");
+    let a = lab.pid("a");
+    lab.configure(&format!("{STAYS}[program:b]\ncommand=/bin/sleep 1002\n"));
+    lab.signal_daemon("HUP");
+    lab.wait_main_log("WARN received SIGHUP indicating restart request");
+    lab.wait_state("b", "RUNNING");
+    lab.wait_new_pid("a", a);
+    lab.expect("pid", 0, &format!("{}\n", lab.daemon_pid()));
+}
+
+#[test]
+fn a_stray_user_signal_does_not_end_it() {
+    // Without this: the signal meant for a program (`kill -USR1`) orphans all of them.
+    ours_only!();
+    let lab = Lab::with(STAYS);
+    lab.wait_state("a", "RUNNING");
+    let a = lab.pid("a");
+    lab.signal_daemon("USR1");
+    lab.expect("signal CONT a", 0, "a: signalled\n");
+    assert_eq!(lab.pid("a"), a);
+}
+
+#[test]
+fn a_relative_configuration_path_survives_a_change_of_directory() {
+    // Without this: the first reload of a daemon with `directory=` does not find its file.
+    ours_only!();
+    let lab = Lab::new();
+    background(&lab, &format!("directory=/\n{STAYS}"));
+    let mut command = Subject::chosen().daemon();
+    lab.prepare(&mut command);
+    let said: Said = command
+        .args(["-c", "supervisord.conf"])
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(said.code, 0, "{said:?}");
+    lab.wait_state("a", "RUNNING");
+    let a = lab.pid("a");
+    lab.expect("reload", 0, "Restarted supervisord\n");
+    lab.wait_new_pid("a", a);
+}
+
+#[test]
+fn errors_of_the_configuration_are_told_before_anything_is_done() {
+    // Without this: a daemon that ends without a word, or half started.
+    for (broken, told) in [
+        (
+            "[program:a]\nautostart=true\n",
+            "does not specify a command",
+        ),
+        ("loglevel=warning\n", "bad logging level name 'warning'"),
+        (
+            "[program:a]\ncommand=x\nstopsignal=NONSENSE\n",
+            "'NONSENSE' is not a valid signal name",
+        ),
+        ("[group:g]\nprograms=nosuch\n", "nosuch"),
+    ] {
+        let lab = Lab::new();
+        lab.configure(broken);
+        let said: Said = lab.daemon_command().output().unwrap().into();
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(said.err.contains(told), "{told}: {said:?}");
+        assert!(!lab.socket().exists() && !lab.path("daemon.pid").exists());
+    }
+}
+
+#[test]
+fn it_answers_to_supervisors_names_and_flags() {
+    // Without this: init scripts that call `supervisord -n -c FILE` must be rewritten.
+    ours_only!();
+    let lab = Lab::new();
+    background(&lab, STAYS);
+    let mut command = Command::new(APPCTL);
+    lab.prepare(&mut command);
+    let mut daemon = command
+        .arg0("supervisord")
+        .args(["-n", "-e", "debug", "-c"])
+        .arg(lab.path("supervisord.conf"))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    lab.until("it answers", |lab| lab.ctl("pid").code == 0);
+    lab.expect("pid", 0, &format!("{}\n", daemon.id()));
+    lab.wait_main_log("DEBG ");
+    assert_eq!(lab.ctl("shutdown").code, 0);
+    assert_eq!(daemon.wait().unwrap().code(), Some(0));
+    let version = |name: &str| {
+        let output = Command::new(APPCTL).arg0(name).arg("-v").output().unwrap();
+        Said::from(output)
+    };
+    assert_eq!(version("supervisord").code, 0);
+}

@@ -1,0 +1,279 @@
+//! The brain is killed; the programs, their output and what is known of them survive.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod lab;
+
+use std::time::Instant;
+
+use lab::numbers::Tally;
+use lab::{Lab, kill, procfs, rotated, signal};
+
+/// Prints 1, 2, 3, … one line per write, as fast as a shell can.
+const LINES: &str = "i=1; while :; do echo $i; i=$((i+1)); done";
+
+/// Prints 1, 2, 3, … in bursts larger than a pipe.
+const BURSTS: &str = "i=1; while :; do seq $i $((i+19999)); i=$((i+20000)); sleep 0.02; done";
+
+/// Kills the brain and waits until another one is there; its pid.
+fn replace_brain(lab: &Lab) -> i32 {
+    let (_, brain) = lab.keeper_and_brain();
+    kill(brain);
+    lab.wait_some("another brain is there", |lab| {
+        procfs::brain_of(lab.daemon_pid()).filter(|&pid| pid != brain)
+    })
+}
+
+#[test]
+fn programs_outlive_the_brain_and_stay_supervised() {
+    // Without this: a crash of the supervisor is a crash of everything, or nobody restarts
+    // programs from then on.
+    ours_only!();
+    let lab =
+        Lab::with("[program:a]\ncommand=/bin/sleep 1001\n[program:b]\ncommand=/bin/sleep 1002\n");
+    lab.wait_state("a", "RUNNING");
+    lab.wait_state("b", "RUNNING");
+    let (keeper, _) = lab.keeper_and_brain();
+    let (a, b) = (lab.pid("a"), lab.pid("b"));
+    replace_brain(&lab);
+    // No waiting here: a client that comes at the worst moment is answered by the successor.
+    lab.expect("pid", 0, &format!("{keeper}\n"));
+    assert_eq!((lab.pid("a"), lab.pid("b")), (a, b));
+    kill(a);
+    let a = lab.wait_new_pid("a", a);
+    lab.wait_main_log("exited: a (terminated by SIGKILL; not expected)");
+    lab.expect("stop b", 0, "b: stopped\n");
+    assert!(!procfs::alive(b));
+    replace_brain(&lab);
+    assert_eq!(lab.pid("a"), a);
+    assert_eq!(
+        lab.state("b"),
+        "STOPPED",
+        "what was stopped by hand stays so"
+    );
+    lab.expect("start b", 0, "b: started\n");
+}
+
+#[test]
+fn twenty_kills_under_load_lose_and_double_nothing() {
+    // Without this: logs have holes and programs restarts, each time something goes wrong here.
+    ours_only!();
+    let lab = Lab::new();
+    lab.script("lines", LINES);
+    lab.script("bursts", BURSTS);
+    let lab = lab.started(
+        "[program:lines]\ncommand=@D@/lines\nstdout_logfile=@D@/lines.log\nstopasgroup=true\n\
+         stdout_logfile_maxbytes=500KB\nstdout_logfile_backups=1000\n\
+         [program:bursts]\ncommand=@D@/bursts\nstdout_logfile=@D@/bursts.log\nstopasgroup=true\n\
+         stdout_logfile_maxbytes=1MB\nstdout_logfile_backups=1000\n",
+    );
+    let names = ["lines", "bursts"];
+    for name in names {
+        lab.wait_state(name, "RUNNING");
+    }
+    let pids = names.map(|name| lab.pid(name));
+    for _ in 0..20 {
+        let last = || names.map(|name| lab.read(&format!("{name}.log")).len());
+        let before = last();
+        replace_brain(&lab);
+        let asked = Instant::now();
+        assert_eq!(lab.ctl("status").code, 0);
+        eprintln!(
+            "answered {:?} after the next brain was born",
+            asked.elapsed()
+        );
+        assert_eq!(
+            names.map(|name| lab.pid(name)),
+            pids,
+            "no program was restarted"
+        );
+        lab.until("output flows again", |_| last() != before);
+    }
+    assert_eq!(lab.ctl("stop all").code, 0);
+    for name in names {
+        let files = rotated(&lab.path(&format!("{name}.log")));
+        let tally = Tally::of_files(&files);
+        eprintln!("{name}: {} lines in {} files", tally.lines, files.len());
+        tally.assert_complete();
+    }
+    for name in names {
+        assert_eq!(
+            lab.main_log()
+                .matches(&format!("spawned: '{name}'"))
+                .count(),
+            1
+        );
+    }
+}
+
+#[test]
+fn exits_that_no_brain_could_see_are_reported_truly() {
+    // Without this: a status is invented, or a program that ended counts as running for ever.
+    ours_only!();
+    let lab = Lab::new();
+    lab.script(
+        "until",
+        "while [ ! -e @D@/go ]; do sleep 0.02; done; exit $1",
+    );
+    let mut programs = String::from("[program:stays]\ncommand=/bin/sleep 1000\n");
+    for code in 10..20 {
+        programs.push_str(&format!(
+            "[program:p{code}]\ncommand=@D@/until {code}\nautorestart=false\nstartsecs=0\n"
+        ));
+    }
+    programs.push_str("[program:again]\ncommand=@D@/until 0\nautorestart=true\nstartsecs=0\n");
+    programs.push_str("[program:shot]\ncommand=/bin/sleep 999\nautorestart=false\n");
+    let lab = lab.started(&programs);
+    lab.until("all are up", |lab| {
+        lab.statuses().iter().all(|line| line.state == "RUNNING")
+    });
+    let pids: Vec<i32> = (10..20).map(|code| lab.pid(&format!("p{code}"))).collect();
+    let (again, shot) = (lab.pid("again"), lab.pid("shot"));
+    // A stopped brain sees nothing; then it is killed and never will.
+    let (_, brain) = lab.keeper_and_brain();
+    signal(brain, "STOP");
+    lab.write("go", "");
+    kill(shot);
+    for pid in pids.iter().chain([&again, &shot]) {
+        lab.wait_gone(*pid);
+    }
+    kill(brain);
+    for code in 10..20 {
+        lab.wait_state(&format!("p{code}"), "EXITED");
+        let line = format!("exited: p{code} (exit status {code}; not expected)");
+        assert_eq!(lab.main_log().matches(&line).count(), 1, "{line}");
+    }
+    lab.wait_state("shot", "EXITED");
+    lab.wait_main_log("exited: shot (terminated by SIGKILL; not expected)");
+    lab.until("what must be restarted is", |lab| {
+        lab.main_log().matches("spawned: 'again'").count() > 1
+    });
+    assert_eq!(lab.state("stays"), "RUNNING");
+}
+
+#[test]
+fn a_brain_killed_while_it_starts_programs_neither_doubles_nor_forgets_one() {
+    // Without this: two copies of a program fight for one port, or one runs unmanaged.
+    ours_only!();
+    let mut programs = String::new();
+    for number in 0..20 {
+        programs.push_str(&format!(
+            "[program:p{number}]\ncommand=/bin/sleep 10{number:02}\nautostart=false\nstartsecs=0\n"
+        ));
+    }
+    let lab = Lab::with(&programs);
+    for _ in 0..5 {
+        let mut start = lab
+            .ctl_command("start all")
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        lab.until("starting has begun", |lab| {
+            lab.processes()
+                .iter()
+                .any(|(_, line)| line.starts_with("/bin/sleep"))
+        });
+        replace_brain(&lab);
+        start.wait().unwrap();
+        lab.ctl("start all");
+        lab.until("all run", |lab| {
+            lab.statuses().iter().all(|line| line.state == "RUNNING")
+        });
+        for line in lab.statuses() {
+            let command = format!("/bin/sleep 10{:0>2}", &line.name[1..]);
+            let copies: Vec<i32> = lab
+                .processes()
+                .into_iter()
+                .filter(|(_, it)| *it == command)
+                .map(|(pid, _)| pid)
+                .collect();
+            assert_eq!(copies, [line.pid()], "exactly one copy of {}", line.name);
+        }
+        assert_eq!(lab.ctl("stop all").code, 0);
+        assert!(
+            !lab.processes()
+                .iter()
+                .any(|(_, line)| line.starts_with("/bin/sleep"))
+        );
+    }
+}
+
+#[test]
+fn what_was_under_way_goes_on_under_the_next_brain() {
+    // Without this: a program asked to stop is forgotten, a start never becomes RUNNING, a
+    // program given up is tried again.
+    ours_only!();
+    let lab = Lab::new();
+    lab.script(
+        "stubborn",
+        "trap '' TERM; echo ready; while :; do sleep 0.05; done",
+    );
+    let lab = lab.started(
+        "[program:stubborn]\ncommand=@D@/stubborn\nstopwaitsecs=3\nstdout_logfile=@D@/stubborn.log\n\
+         [program:slow]\ncommand=/bin/sleep 1000\nstartsecs=3\nautostart=false\n\
+         [program:broken]\ncommand=/bin/false\nstartretries=0\n\
+         [program:crash]\ncommand=/bin/false\nstartretries=100\n",
+    );
+    lab.wait_text("stubborn.log", "ready");
+    lab.wait_state("stubborn", "RUNNING");
+    lab.wait_state("broken", "FATAL");
+    lab.wait_state("crash", "BACKOFF");
+    let victim = lab.pid("stubborn");
+    let mut stop = lab.ctl_command("stop stubborn").spawn().unwrap();
+    let mut start = lab.ctl_command("start slow").spawn().unwrap();
+    lab.wait_state("stubborn", "STOPPING");
+    lab.wait_state("slow", "STARTING");
+    replace_brain(&lab);
+    // Their daemon is gone in the middle of the answer: they must not hang.
+    stop.wait().unwrap();
+    start.wait().unwrap();
+    lab.wait_state("stubborn", "STOPPED");
+    assert!(!procfs::alive(victim));
+    lab.wait_state("slow", "RUNNING");
+    assert_eq!(lab.main_log().matches("spawned: 'slow'").count(), 1);
+    assert_eq!(lab.state("broken"), "FATAL");
+    assert_eq!(lab.main_log().matches("spawned: 'broken'").count(), 1);
+    let attempts = || lab.main_log().matches("spawned: 'crash'").count();
+    let before = attempts();
+    lab.until("retries go on", |_| attempts() > before);
+}
+
+#[test]
+fn the_next_brain_keeps_the_configuration_in_force() {
+    // Without this: a crash at night deploys the half-finished edit of the evening.
+    ours_only!();
+    let lab = Lab::with("[program:a]\ncommand=/bin/sleep 1001\n");
+    lab.wait_state("a", "RUNNING");
+    let a = lab.pid("a");
+    lab.configure("[program:a]\ncommand=/bin/sleep 2001\n[program:b]\ncommand=/bin/sleep 1002\n");
+    replace_brain(&lab);
+    assert_eq!(lab.pid("a"), a);
+    assert_eq!(lab.status("b"), None);
+    lab.expect(
+        "update",
+        0,
+        "a: stopped\na: updated process group\nb: added process group\n",
+    );
+    lab.wait_state("b", "RUNNING");
+    let (b, a) = (lab.pid("b"), lab.wait_new_pid("a", a));
+    // And this one keeps what was updated.
+    replace_brain(&lab);
+    assert_eq!((lab.pid("a"), lab.pid("b")), (a, b));
+    lab.expect("reread", 0, "No config updates to processes\n");
+}
+
+#[test]
+fn a_brain_killed_in_a_shutdown_is_followed_by_the_rest_of_it() {
+    // Without this: the daemon is told to end, crashes on the way, and all is running again.
+    ours_only!();
+    let lab = Lab::new();
+    lab.script("slowly", "trap 'while [ ! -e @D@/go ]; do sleep 0.02; done; exit 0' TERM; echo ready; while :; do sleep 0.05; done");
+    let mut lab =
+        lab.started("[program:a]\ncommand=@D@/slowly\nstopwaitsecs=60\nstdout_logfile=@D@/a.log\n");
+    lab.wait_text("a.log", "ready");
+    lab.wait_state("a", "RUNNING");
+    lab.signal_daemon("TERM");
+    lab.wait_main_log("waiting for a to die");
+    replace_brain(&lab);
+    lab.write("go", "");
+    lab.expect_end();
+}
