@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use super::getopt::Parsed;
 use super::output;
 use super::personality::{self, Described, switch, valued};
-use crate::daemon::{self, BootOptions, Override, Personality};
+use crate::config::Override;
+use crate::daemon::{self, BootOptions, Personality};
 
 /// Every option but `-h`, which [`getopt`](super::getopt) knows by itself.
 const OPTIONS: &[Described] = &[

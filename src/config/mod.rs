@@ -6,6 +6,24 @@
 //!
 //! Must never: start, open or change anything; print; import another module of this crate.
 
+mod command;
+mod diagnostic;
+mod environment;
+mod expand;
+mod fake;
+mod glob;
+mod host;
+mod ini;
 pub mod model;
+mod nearest;
+mod paths;
+mod python;
+mod scan;
+mod signal;
 
+pub use command::{CommandProblem, split_command};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use fake::FakeHost;
+pub use host::{Host, RealHost, User};
 pub use model::*;
+pub use signal::SignalProblem;

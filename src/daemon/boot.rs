@@ -6,8 +6,8 @@
 //! no harm; limits are raised while we still may; privileges are dropped before anything is
 //! created, and failing to drop them is fatal.
 
-use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -112,7 +112,7 @@ fn become_daemon(
     let parked = park(&settings, doors.listeners)
         .map_err(|error| Refusal::Reason(format!("preparing the keeper: {error}")))?;
     let ready = detach::ready_pipe();
-    let error = keeper::become_keeper(Estate { parked, lock: doors.lock, ready, detached });
+    let error = keeper::become_keeper(Estate { parked, lock: doors.lock, ready });
     settings.remove_sockets();
     Err(Refusal::Reason(format!("starting the keeper: {error}")))
 }
@@ -207,7 +207,7 @@ fn open_doors(
     if unix == 0 {
         let path = config::default_socket(&RealHost::default());
         if let Some(directory) = path.parent() {
-            listener::make_private_directory(directory)
+            make_private_directory(directory)
                 .map_err(|error| format!("{}: {error}", directory.display()))?;
         }
         match (open_unix(&mut doors, &path, 0o700, (None, None)), personality) {
@@ -221,6 +221,20 @@ fn open_doors(
         }
     }
     Ok(doors)
+}
+
+/// Makes the directory of the default socket, for us alone; it must not belong to somebody else.
+fn make_private_directory(directory: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+    match std::fs::DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        other => other?,
+    }
+    let owner = std::fs::symlink_metadata(directory)?.uid();
+    if owner != rustix::process::geteuid().as_raw() && owner != 0 {
+        return Err(io::Error::other("the directory belongs to another user"));
+    }
+    Ok(())
 }
 
 fn open_unix(
@@ -243,7 +257,7 @@ fn park(settings: &Settings, listeners: Vec<OwnedFd>) -> io::Result<Vec<(ParkKey
     let (log_read, log_write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let mut parked = vec![
         (ParkKey::Settings, settings.write()?),
-        (ParkKey::Ledger, Ledger::create()?.into_descriptor()),
+        (ParkKey::Ledger, Ledger::create()?.into_memory()),
         (ParkKey::StagingRead, staging_read),
         (ParkKey::StagingWrite, staging_write),
         (ParkKey::StagingOwner, crate::logs::new_staging_owner()?),

@@ -115,8 +115,11 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
 
     let (ask, questions) = bounded(QUESTIONS_MAX);
     for (key, listener) in take_listeners(&mut parked) {
-        control::serve(listener, ask.clone())
-            .map_err(|error| format!("serving listening socket {key}: {error}"))?;
+        let ask = ask.clone();
+        async_std::task::spawn(async move {
+            let error = control::server::serve(listener, ask).await;
+            say(sentences::critical(format!("listening socket {key} is of no use: {error}")));
+        });
     }
     let deaths = Deaths::new().map_err(|error| format!("the set of pidfds: {error}"))?;
     let mut brain = Brain {
@@ -155,6 +158,9 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         None => brain.begin(&settings)?,
     }
     brain.tell_ready();
+    if settings.detached {
+        super::detach::let_go_of_terminal();
+    }
     while brain.turns().await == Outcome::StartOver {
         brain.begin_again();
     }

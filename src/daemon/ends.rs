@@ -7,7 +7,7 @@ use super::brain::Brain;
 use super::processes::{Ending, RecordedRun, RunId, owner_of, stream_of};
 use super::sentences::{self, say};
 use super::starts::output_key;
-use crate::control::{Answer, Channel, Failure};
+use crate::control::{Answer, Channel, Failure, LogDone};
 use crate::fleet::{Event, ExitStatus, ProcessId, Request};
 use crate::keeper::{ExitRecord, FromKeeper, ParkKey};
 use crate::launch;
@@ -228,14 +228,30 @@ impl Brain {
 
     fn cleared(&mut self, stream: StreamId, result: std::io::Result<()>) {
         let Some(tickets) = self.clears.remove(&stream) else { return };
+        let failure = result.err().map(|error| {
+            Failure::Other(format!("clearing the log of {}: {error}", self.stream_name(stream)))
+        });
+        let owner = owner_of(stream).and_then(|(id, channel)| {
+            Some((self.processes.get(&id)?.name.clone(), channel))
+        });
         for ticket in tickets {
-            let failure = result.as_ref().err().map(|error| {
-                Failure::Other(format!("clearing the log of {}: {error}", self.stream_name(stream)))
-            });
-            match failure {
-                None => self.finish_reply(ticket, Answer::Done),
-                Some(failure) => self.finish_reply(ticket, Answer::Failed(failure)),
+            match (&owner, &failure) {
+                // One line for a process that is well, one for each log that is not.
+                (Some((name, Channel::Stdout)), None) => {
+                    let (name, result) = (name.clone(), Ok(LogDone::Cleared));
+                    self.reply(ticket, Answer::LogReport { name, result });
+                }
+                (Some((name, _)), Some(failure)) => {
+                    let (name, result) = (name.clone(), Err(failure.clone()));
+                    self.reply(ticket, Answer::LogReport { name, result });
+                }
+                _ => {}
             }
+            let end = match (&owner, &failure) {
+                (None, Some(failure)) => Answer::Failed(failure.clone()),
+                _ => Answer::Done,
+            };
+            self.finish_reply(ticket, end);
         }
     }
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Override;
+
 /// How to start the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootOptions {
@@ -28,15 +30,4 @@ pub enum Personality {
     Appctl,
     /// `supervisord`.
     Supervisord,
-}
-
-/// An option of `[supervisord]` given on the command line, not yet checked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Override {
-    /// Name of the option as in the file, such as `loglevel`.
-    pub option: String,
-    /// The flag as Supervisor names it in errors: `-e`, or `--loglevel` in full.
-    pub flag: String,
-    /// The text given; `true` for a flag without value.
-    pub value: String,
 }

@@ -7,8 +7,8 @@ use super::brain::Brain;
 use super::processes::{MAIN_LOG, Process, stream_of};
 use super::status::{Facts, description};
 use crate::config::MainLogTarget;
-use crate::control::{Answer, Ask, Failure, ProcessView, Question};
-use crate::fleet::{Done, Event, ExitStatus, ProcessId, Refusal, Report, Request, Selected, Selector,
+use crate::control::{Answer, Ask, Failure, LogDone, ProcessView, Question};
+use crate::fleet::{Event, ExitStatus, ProcessId, Refusal, Report, Request, Selected, Selector,
     Ticket,
 };
 
@@ -198,8 +198,6 @@ impl Brain {
                 self.clears.entry(stream).or_default().push(ticket);
                 parts += 1;
             }
-            let subject = process.name.to_string();
-            send(&reply, Answer::Report(Report { subject, result: Ok(Done::Cleared) }));
         }
         self.await_parts(ticket, parts, reply);
     }
@@ -227,8 +225,7 @@ impl Brain {
             for channel in process.channels() {
                 self.plane.rotate(stream_of(id, *channel));
             }
-            let subject = process.name.to_string();
-            send(reply, Answer::Report(Report { subject, result: Ok(Done::Rotated) }));
+            send(reply, Answer::LogReport { name: process.name.clone(), result: Ok(LogDone::Rotated) });
         }
         send(reply, Answer::Done);
     }

@@ -90,7 +90,9 @@ impl Settings {
     /// Removes our sockets. Only the holder of the lock does this, and that is our keeper.
     pub fn remove_sockets(&self) {
         for path in &self.sockets {
-            crate::control::listener::remove_socket(path);
+            // Gone already is as good; the lock file beside it stays ours until the keeper ends.
+            let _ = std::fs::remove_file(path);
+            let _ = std::fs::remove_file(crate::control::listener::lock_path(path));
         }
     }
 

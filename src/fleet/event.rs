@@ -339,10 +339,6 @@ pub enum Done {
     Removed,
     /// The group was replaced.
     Updated,
-    /// Its current log files are empty.
-    Cleared,
-    /// Its log files are being rotated.
-    Rotated,
     /// Accepted: the daemon is leaving.
     Leaving,
 }

@@ -68,6 +68,11 @@ impl Ledger {
         })
     }
 
+    /// The memory file, to be parked.
+    pub fn into_memory(self) -> OwnedFd {
+        self.memfd
+    }
+
     /// The ledger of a predecessor, and what it says.
     pub fn open(memfd: OwnedFd) -> io::Result<(Ledger, Contents)> {
         let size = usize::try_from(fstat(&memfd)?.st_size).unwrap_or(0);

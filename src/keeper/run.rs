@@ -45,6 +45,17 @@ const NOT_PARKED_MAX: usize = 256;
 /// Exit code of a keeper that could not begin, or could not start its first brain.
 const CANNOT_BEGIN: u8 = 1;
 
+/// In the background: the standard descriptors of whoever started us are none of our business.
+fn let_go_of_terminal() {
+    let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") else {
+        return;
+    };
+    // Each fails only if the number is out of range, and these are not.
+    let _ = rustix::stdio::dup2_stdin(&null);
+    let _ = rustix::stdio::dup2_stdout(&null);
+    let _ = rustix::stdio::dup2_stderr(&null);
+}
+
 /// If the environment says that this process was exec'd as the keeper: runs it to its end. The
 /// caller is `main`, before anything else.
 pub fn run_if_keeper() -> Option<ExitCode> {
@@ -252,6 +263,8 @@ impl Keeper {
         if let Some(ready) = self.ready.take() {
             // Whoever waited for it may be gone.
             let _ = rustix::io::write(&ready, b"\n");
+            // It waits for our copies of its descriptors to be closed as well.
+            let_go_of_terminal();
         }
     }
 
