@@ -1,5 +1,6 @@
 //! What the front door does when descriptors run out. A process of its own, for it lowers the
 //! limit of descriptors.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod control_support;
 

@@ -1,4 +1,5 @@
 //! The lock and the socket file: who gets them, with what mode, and what is left alone.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};

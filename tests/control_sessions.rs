@@ -1,4 +1,5 @@
 //! Sessions over real sockets, with clients that behave well, badly and not at all.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod control_support;
 

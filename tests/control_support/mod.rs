@@ -1,6 +1,6 @@
 //! A daemon's turn that is not one: it answers questions from a small made-up fleet, so that the
 //! front door can be tested alone. And a client that speaks to it over a real socket.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -313,6 +313,20 @@ impl Client {
         self.reader.read_exact(&mut bytes).unwrap();
         assert_eq!(bytes.pop(), Some(b'\n'));
         (name, bytes)
+    }
+
+    /// Holds a conversation written down as in docs/protocol.md, `> ` what is sent and `< ` what
+    /// comes. `same` compares a line that came with the one that was expected; against a daemon
+    /// whose pids and times differ it looks away from those.
+    pub fn hold(&mut self, conversation: &str, same: impl Fn(&str, &str) -> bool) {
+        for line in conversation.lines() {
+            if let Some(request) = line.strip_prefix("> ") {
+                self.send(format!("{request}\n"));
+            } else if let Some(expected) = line.strip_prefix("< ") {
+                let came = self.line().expect(expected);
+                assert!(same(&came, expected), "came: {came}\nexpected: {expected}");
+            }
+        }
     }
 
     /// Everything until the daemon hangs up.
