@@ -34,3 +34,29 @@ pub fn is_privileged(peer: Option<Peer>) -> bool {
     let own = rustix::process::geteuid().as_raw();
     peer.is_some_and(|peer| peer.uid == 0 || peer.uid == own)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn the_kernel_says_who_it_is_and_that_decides() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let peer = peer_of(ours.as_fd());
+        let pid = i32::try_from(std::process::id()).unwrap();
+        assert_eq!(peer.map(|peer| peer.pid), Some(pid));
+        assert_eq!(rights_of(peer), Rights::Control);
+        assert!(is_privileged(peer));
+
+        let stranger = peer.map(|peer| Peer { uid: 4242, ..peer });
+        assert_eq!(rights_of(stranger), Rights::Control);
+        assert!(!is_privileged(stranger));
+
+        let (pipe, _) = std::io::pipe().unwrap();
+        assert_eq!(peer_of(pipe.as_fd()), None);
+        assert_eq!(rights_of(None), Rights::Observe);
+        assert!(!is_privileged(None));
+    }
+}
