@@ -87,7 +87,7 @@ fn wanted(parsed: Parsed, argv0: &str) -> Result<Wanted, String> {
             Some("configuration") => boot.config = Some(PathBuf::from(value)),
             Some("profile_options") | None => {}
             Some(option) => boot.overrides.push(Override {
-                option,
+                option: option.to_owned(),
                 flag: given.typed,
                 value,
             }),

@@ -1,0 +1,193 @@
+//! The one table of options: what exists, its default, and a sentence of help. The reader warns of
+//! keys that are not in it, and the sample configuration is printed from it.
+
+use super::nearest::nearest;
+
+/// One option of a kind of section.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// Its default as one would write it; empty for none.
+    pub default: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+const fn option(name: &'static str, default: &'static str, help: &'static str) -> OptionInfo {
+    OptionInfo { name, default, help }
+}
+
+/// `[supervisord]`.
+pub const SUPERVISORD: &[OptionInfo] = &[
+    option("logfile", "supervisord.log", "the daemon's own log; syslog or NONE"),
+    option("logfile_maxbytes", "50MB", "rotate it at this size; 0 = never by size"),
+    option("logfile_backups", "10", "rotated files to keep"),
+    option("logfile_rotate", "", "rotate it by the clock as well: hourly, daily, weekly, HH:MM"),
+    option("loglevel", "info", "critical, error, warn, info, debug, trace, blather"),
+    option("pidfile", "supervisord.pid", "where the daemon's pid is written"),
+    option("umask", "022", "file mode creation mask"),
+    option("nodaemon", "false", "stay in the foreground"),
+    option("silent", "false", "in the foreground, do not echo the log"),
+    option("minfds", "1024", "file descriptors that programs may open, at least"),
+    option("minprocs", "200", "processes that may run, at least"),
+    option("nocleanup", "false", "keep AUTO logs of earlier runs"),
+    option("childlogdir", "", "where AUTO logs live; default: the temporary directory"),
+    option("user", "", "run as this user"),
+    option("directory", "", "change to this directory at start"),
+    option("strip_ansi", "false", "remove escape sequences from program logs"),
+    option("environment", "", "KEY=\"value\",… for every program"),
+    option("identifier", "supervisor", "name of this instance"),
+];
+
+/// `[unix_http_server]`.
+pub const UNIX_SERVER: &[OptionInfo] = &[
+    option("file", "", "path of the socket"),
+    option("chmod", "0700", "its mode"),
+    option("chown", "", "its owner, user:group"),
+    option("username", "", "name for basic authentication"),
+    option("password", "", "password, clear or {SHA}"),
+];
+
+/// `[inet_http_server]`.
+pub const INET_SERVER: &[OptionInfo] = &[
+    option("port", "", "host:port to listen on"),
+    option("username", "", "name for basic authentication"),
+    option("password", "", "password, clear or {SHA}"),
+];
+
+/// `[supervisorctl]`.
+pub const SUPERVISORCTL: &[OptionInfo] = &[
+    option("serverurl", "http://localhost:9001", "where the daemon listens"),
+    option("username", "", "name for it"),
+    option("password", "", "password for it"),
+    option("prompt", "supervisor", "prompt of the shell"),
+    option("history_file", "", "history of the shell"),
+];
+
+/// `[program:x]`; the other program-like sections have these too.
+pub const PROGRAM: &[OptionInfo] = &[
+    option("command", "", "what to run; split like a shell would, but no shell runs it"),
+    option("process_name", "%(program_name)s", "name of each process"),
+    option("numprocs", "1", "how many"),
+    option("numprocs_start", "0", "number of the first"),
+    option("priority", "999", "lower starts first and stops last"),
+    option("autostart", "true", "start with the daemon"),
+    option("startsecs", "1", "seconds alive that count as started"),
+    option("startretries", "3", "further attempts"),
+    option("autorestart", "unexpected", "true, false, unexpected"),
+    option("exitcodes", "0", "codes that are expected"),
+    option("stopsignal", "TERM", "signal that asks it to stop"),
+    option("stopwaitsecs", "10", "seconds from there to SIGKILL"),
+    option("stopasgroup", "false", "send it to the process group"),
+    option("killasgroup", "false", "SIGKILL the process group"),
+    option("user", "", "run as this user"),
+    option("directory", "", "working directory"),
+    option("umask", "", "file mode creation mask"),
+    option("environment", "", "KEY=\"value\",…"),
+    option("redirect_stderr", "false", "standard error goes where standard output goes"),
+    option("serverurl", "AUTO", "SUPERVISOR_SERVER_URL of the program"),
+    option("stdout_logfile", "AUTO", "file, AUTO or NONE"),
+    option("stdout_logfile_maxbytes", "50MB", "rotate at this size; 0 = never by size"),
+    option("stdout_logfile_backups", "10", "rotated files to keep"),
+    option("stdout_logfile_rotate", "", "by the clock: hourly, daily, weekly, HH:MM"),
+    option("stdout_capture_maxbytes", "0", "bytes kept between capture tags"),
+    option("stdout_events_enabled", "false", "emit PROCESS_LOG events"),
+    option("stdout_syslog", "false", "send each line to syslog"),
+    option("stderr_logfile", "AUTO", "file, AUTO or NONE"),
+    option("stderr_logfile_maxbytes", "50MB", "rotate at this size; 0 = never by size"),
+    option("stderr_logfile_backups", "10", "rotated files to keep"),
+    option("stderr_logfile_rotate", "", "by the clock: hourly, daily, weekly, HH:MM"),
+    option("stderr_capture_maxbytes", "0", "bytes kept between capture tags"),
+    option("stderr_events_enabled", "false", "emit PROCESS_LOG events"),
+    option("stderr_syslog", "false", "send each line to syslog"),
+];
+
+/// What `[fcgi-program:x]` has besides.
+pub const FCGI: &[OptionInfo] = &[
+    option("socket", "", "unix:///path or tcp://host:port"),
+    option("socket_backlog", "", "accept queue"),
+    option("socket_owner", "", "owner of a unix socket"),
+    option("socket_mode", "0700", "mode of a unix socket"),
+];
+
+/// What `[eventlistener:x]` has besides.
+pub const LISTENER: &[OptionInfo] = &[
+    option("events", "", "events to deliver"),
+    option("buffer_size", "10", "undelivered events to keep"),
+    option("result_handler", "supervisor.dispatchers:default_handler", "the built-in one"),
+];
+
+/// `[group:x]`.
+pub const GROUP: &[OptionInfo] = &[
+    option("programs", "", "names of its programs"),
+    option("priority", "999", "lower starts first and stops last"),
+];
+
+/// `[include]`.
+pub const INCLUDE: &[OptionInfo] = &[option("files", "", "patterns of files to read as well")];
+
+const KINDS: &[(&str, &[&[OptionInfo]])] = &[
+    ("supervisord", &[SUPERVISORD]),
+    ("unix_http_server", &[UNIX_SERVER]),
+    ("inet_http_server", &[INET_SERVER]),
+    ("supervisorctl", &[SUPERVISORCTL]),
+    ("include", &[INCLUDE]),
+    ("program", &[PROGRAM]),
+    ("fcgi-program", &[PROGRAM, FCGI]),
+    ("eventlistener", &[PROGRAM, LISTENER]),
+    ("group", &[GROUP]),
+];
+
+/// Sections whose keys are not ours to know.
+const FREE_KINDS: &[&str] = &["rpcinterface", "ctlplugin"];
+
+/// The options of a section; `None` if it is not a section of ours.
+pub fn of_section(section: &str) -> Option<Vec<OptionInfo>> {
+    let kind = section.split(':').next().unwrap_or(section);
+    let (_, tables) = KINDS.iter().find(|(name, _)| *name == kind)?;
+    Some(tables.iter().flat_map(|table| table.iter().copied()).collect())
+}
+
+/// Whether a section may hold anything.
+pub fn is_free(section: &str) -> bool {
+    FREE_KINDS.contains(&section.split(':').next().unwrap_or(section))
+}
+
+/// The section kind that was probably meant.
+pub fn nearest_section(section: &str) -> Option<&'static str> {
+    nearest(section.split(':').next().unwrap_or(section), KINDS.iter().map(|(name, _)| *name))
+}
+
+/// A commented configuration with every option at its default.
+pub fn sample() -> String {
+    let sections: [(&str, &str, &[OptionInfo]); 7] = [
+        ("supervisord", "the daemon", SUPERVISORD),
+        ("unix_http_server", "the socket clients talk to", UNIX_SERVER),
+        ("inet_http_server", "the same over TCP", INET_SERVER),
+        ("supervisorctl", "the client", SUPERVISORCTL),
+        ("program:example", "a program; every option but the command may be left out", PROGRAM),
+        ("group:examples", "programs that are handled together", GROUP),
+        ("include", "more files", INCLUDE),
+    ];
+    let mut text = String::from("; Sample configuration. A line that begins with a semicolon is a comment.\n");
+    for (name, about, options) in sections {
+        let live = matches!(name, "supervisord" | "unix_http_server" | "supervisorctl");
+        let mark = if live { "" } else { ";" };
+        text.push_str(&format!("\n; {about}\n{mark}[{name}]\n"));
+        for option in options {
+            let (mark, value) = match (name, option.name) {
+                ("unix_http_server", "file") => ("", "/tmp/supervisor.sock"),
+                ("supervisorctl", "serverurl") => ("", "unix:///tmp/supervisor.sock"),
+                ("program:example", "command") => (";", "/bin/cat"),
+                _ => (";", option.default),
+            };
+            text.push_str(&format!("{mark}{}={value} ; {}\n", option.name, option.help));
+        }
+    }
+    text.push_str(
+        "\n[rpcinterface:supervisor]\n\
+         supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",
+    );
+    text
+}

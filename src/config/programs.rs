@@ -1,0 +1,299 @@
+//! `[program:x]`, `[fcgi-program:x]` and `[eventlistener:x]`: each section becomes processes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::environment::environment;
+use super::ini::Section;
+use super::model::{
+    Autorestart, FastCgiConfig, GroupKind, LaunchConfig, ListenerConfig, LogTarget, Policy,
+    ProcessConfig, Signal, StreamConfig,
+};
+use super::reader::{Reader, Scope};
+use super::value::{self, Refused};
+
+/// Most processes of one section.
+const NUMPROCS_MAX: i64 = 10_000;
+
+/// A program-like section, read.
+pub(super) struct Program {
+    pub name: String,
+    pub kind: GroupKind,
+    pub priority: i64,
+    pub processes: Vec<ProcessConfig>,
+}
+
+/// What all programs get from the rest of the file.
+pub(super) struct Inherited {
+    pub environment: BTreeMap<String, String>,
+    pub serverurl: Option<String>,
+}
+
+/// Reads a section as a program of this group.
+pub(super) fn program<'a>(
+    reader: &mut Reader<'a>,
+    section: &'a Section,
+    group: &str,
+    inherited: &Inherited,
+) -> Option<Program> {
+    let (prefix, name) = section.name.split_once(':')?;
+    let mut scope = Scope::of(section);
+    scope.suffixed = true;
+    let name = match value::name(name) {
+        Ok(name) => name,
+        Err(refused) => {
+            scope.suffixed = false;
+            reader.refuse(&scope, "", &refused.words, refused.expected);
+            return None;
+        }
+    };
+    scope.words.insert("program_name", name.clone());
+    scope.words.insert("group_name", group.to_owned());
+    let common = Common::read(reader, &scope);
+    let mut processes: Vec<ProcessConfig> = Vec::new();
+    if reader.entry(&scope, "command").is_none() {
+        let words = format!("program section {} does not specify a command", section.name);
+        reader.refuse(&scope, "command", &words, "");
+        return None;
+    }
+    for number in common.first..common.first.saturating_add(common.count) {
+        scope.numbers.insert("process_num", number);
+        scope.numbers.insert("numprocs", common.count);
+        scope.own.clear();
+        let process = process(reader, &mut scope, &name, &common, inherited)?;
+        if processes.iter().any(|other| other.name == process.name) {
+            let words = format!("two processes of {} are named {}", section.name, process.name);
+            reader.refuse(&scope, "process_name", &words, "a name of its own for each process");
+        } else {
+            processes.push(process);
+        }
+    }
+    processes.sort_by(|a, b| (a.policy.priority, &a.name).cmp(&(b.policy.priority, &b.name)));
+    scope.numbers.clear();
+    scope.suffixed = false;
+    let kind = match prefix {
+        "fcgi-program" => GroupKind::FastCgi(fast_cgi(reader, &scope)),
+        "eventlistener" => GroupKind::EventListener(listener(reader, &scope)),
+        _ => GroupKind::Program,
+    };
+    let default = if prefix == "eventlistener" { -1 } else { 999 };
+    let priority = reader.read(&scope, "priority", default, value::integer);
+    Some(Program { name, kind, priority, processes })
+}
+
+/// Options that are the same for every process of a section.
+struct Common {
+    policy: Policy,
+    first: i64,
+    count: i64,
+    user: Option<super::model::UserSpec>,
+    umask: Option<u32>,
+    redirect_stderr: bool,
+    serverurl: Option<String>,
+}
+
+impl Common {
+    fn read<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> Common {
+        let host = reader.host;
+        let stopasgroup = reader.read(scope, "stopasgroup", false, value::boolean);
+        let killasgroup = reader.read(scope, "killasgroup", stopasgroup, value::boolean);
+        if stopasgroup && !killasgroup {
+            let words = "Cannot set stopasgroup=true and killasgroup=false";
+            reader.refuse(scope, "killasgroup", words, "");
+        }
+        let policy = Policy {
+            priority: reader.read(scope, "priority", 999, value::integer),
+            autostart: reader.read(scope, "autostart", true, value::boolean),
+            autorestart: reader.read(
+                scope,
+                "autorestart",
+                Autorestart::Unexpected,
+                value::autorestart,
+            ),
+            startsecs: reader.read(scope, "startsecs", 1, value::integer),
+            startretries: reader.read(scope, "startretries", 3, value::integer),
+            exitcodes: reader.read(scope, "exitcodes", vec![0], value::exit_codes),
+            stopsignal: reader.read(scope, "stopsignal", Signal(15), value::signal),
+            stopwaitsecs: reader.read(scope, "stopwaitsecs", 10, value::integer),
+            stopasgroup,
+            killasgroup,
+        };
+        let count = reader.read(scope, "numprocs", 1, |text| match value::integer(text)? {
+            count if count > NUMPROCS_MAX => Err(Refused {
+                words: format!("numprocs {count} is above {NUMPROCS_MAX}"),
+                expected: "fewer processes",
+            }),
+            count => Ok(count),
+        });
+        let named = reader.entry(scope, "process_name").map(|entry| entry.value.clone());
+        if count > 1 && !named.is_some_and(|name| name.contains("%(process_num)")) {
+            let words = "%(process_num) must be present within process_name when numprocs > 1";
+            reader.refuse(scope, "process_name", words, "");
+        }
+        Common {
+            policy,
+            first: reader.read(scope, "numprocs_start", 0, value::integer),
+            count,
+            user: reader.read(scope, "user", None, |text| value::user(host, text).map(Some)),
+            umask: reader.read(scope, "umask", None, |text| value::octal(text).map(Some)),
+            redirect_stderr: reader.read(scope, "redirect_stderr", false, value::boolean),
+            serverurl: reader
+                .text(scope, "serverurl")
+                .filter(|url| !url.eq_ignore_ascii_case("AUTO")),
+        }
+    }
+}
+
+fn process<'a>(
+    reader: &mut Reader<'a>,
+    scope: &mut Scope<'a>,
+    program: &str,
+    common: &Common,
+    inherited: &Inherited,
+) -> Option<ProcessConfig> {
+    let own = reader.read(scope, "environment", BTreeMap::new(), |text| {
+        environment(text).map_err(|problem| Refused {
+            words: super::environment::supervisor_refusal(text)
+                .unwrap_or_else(|| problem.to_string()),
+            expected: "KEY=\"value\" pairs separated by commas",
+        })
+    });
+    scope.own = own.clone();
+    let name = reader.read(scope, "process_name", program.to_owned(), value::name);
+    let command = reader.text(scope, "command")?;
+    let mut environment = inherited.environment.clone();
+    environment.extend(own);
+    let launch = LaunchConfig {
+        command,
+        directory: reader
+            .text(scope, "directory")
+            .filter(|text| !text.is_empty())
+            .map(PathBuf::from),
+        user: common.user.clone(),
+        umask: common.umask,
+        environment,
+        serverurl: common.serverurl.clone().or_else(|| inherited.serverurl.clone()),
+        redirect_stderr: common.redirect_stderr,
+    };
+    let stdout = stream(reader, scope, "stdout");
+    let mut stderr = stream(reader, scope, "stderr");
+    if common.redirect_stderr && matches!(stderr.logfile, LogTarget::File(_)) {
+        let message = "redirect_stderr=true sends it where standard output goes: this file stays \
+                       unused";
+        reader.warn(scope, "stderr_logfile", message.to_owned());
+        stderr.logfile = LogTarget::None;
+    }
+    let policy = common.policy.clone();
+    Some(ProcessConfig { name, program: program.to_owned(), policy, launch, stdout, stderr })
+}
+
+fn stream<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, channel: &str) -> StreamConfig {
+    let host = reader.host;
+    let key = |suffix: &str| format!("{channel}_{suffix}");
+    let asked = reader.entry(scope, &key("logfile")).map(|entry| entry.value.to_lowercase());
+    let old_syslog = asked.as_deref() == Some("syslog");
+    StreamConfig {
+        logfile: reader.read(scope, &key("logfile"), LogTarget::Auto, |text| {
+            // Supervisor expands this option twice; the doubled form means the same here.
+            value::log_target(host, &text.replace("%%", "%"))
+        }),
+        maxbytes: reader.read(scope, &key("logfile_maxbytes"), 50 << 20, value::bytes),
+        backups: reader.read(scope, &key("logfile_backups"), 10, count),
+        rotate: reader.read(scope, &key("logfile_rotate"), None, value::rotate_period),
+        capture_maxbytes: reader.read(scope, &key("capture_maxbytes"), 0, value::bytes),
+        events_enabled: reader.read(scope, &key("events_enabled"), false, value::boolean),
+        syslog: reader.read(scope, &key("syslog"), old_syslog, value::boolean),
+    }
+}
+
+/// A number of files: nothing below zero has a meaning, so that is 0.
+pub(super) fn count(text: &str) -> Result<u32, Refused> {
+    value::integer(text).map(|number| u32::try_from(number.max(0)).unwrap_or(u32::MAX))
+}
+
+fn fast_cgi<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> FastCgiConfig {
+    let host = reader.host;
+    let name = &scope.section.name;
+    if reader.entry(scope, "socket").is_none() {
+        reader.refuse(scope, "socket", &format!("[{name}] section requires a \"socket\" line"), "");
+    }
+    let socket = reader.read(scope, "socket", String::new(), |text| {
+        let relative = text.strip_prefix("unix://").is_some_and(|path| !path.starts_with('/'));
+        match text.starts_with("unix://") || text.starts_with("tcp://") {
+            true if !relative => Ok(text.to_owned()),
+            _ => Err(Refused {
+                words: format!("Bad socket format {text} in [{name}] socket"),
+                expected: "unix:///absolute/path or tcp://host:port",
+            }),
+        }
+    });
+    let backlog = reader.read(scope, "socket_backlog", None, |text| match value::integer(text)? {
+        number @ 1..=65_535 => Ok(u32::try_from(number).ok()),
+        number => Err(Refused {
+            words: format!("Invalid socket_backlog value {number}"),
+            expected: "1 to 65535",
+        }),
+    });
+    let owner = reader.read(scope, "socket_owner", None, |text| {
+        let (uid, gid) = value::owner(host, text)
+            .map_err(|refused| Refused { words: format!("Invalid socket_owner value {text}"), ..refused })?;
+        Ok(uid.map(|uid| (uid, gid)))
+    });
+    let mode = reader.read(scope, "socket_mode", 0o700, |text| {
+        value::octal(text)
+            .map_err(|refused| Refused { words: format!("Invalid socket_mode value {text}"), ..refused })
+    });
+    FastCgiConfig { socket, backlog, owner, mode }
+}
+
+/// Event names, concrete and abstract.
+const EVENTS: &[&str] = &[
+    "EVENT", "PROCESS_STATE", "PROCESS_STATE_STARTING", "PROCESS_STATE_RUNNING",
+    "PROCESS_STATE_BACKOFF", "PROCESS_STATE_STOPPING", "PROCESS_STATE_STOPPED",
+    "PROCESS_STATE_EXITED", "PROCESS_STATE_FATAL", "PROCESS_STATE_UNKNOWN",
+    "PROCESS_COMMUNICATION", "PROCESS_COMMUNICATION_STDOUT", "PROCESS_COMMUNICATION_STDERR",
+    "PROCESS_LOG", "PROCESS_LOG_STDOUT", "PROCESS_LOG_STDERR", "REMOTE_COMMUNICATION",
+    "SUPERVISOR_STATE_CHANGE", "SUPERVISOR_STATE_CHANGE_RUNNING",
+    "SUPERVISOR_STATE_CHANGE_STOPPING", "TICK", "TICK_5", "TICK_60", "TICK_3600",
+    "PROCESS_GROUP", "PROCESS_GROUP_ADDED", "PROCESS_GROUP_REMOVED",
+];
+
+fn listener<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> ListenerConfig {
+    let name = &scope.section.name;
+    if reader.entry(scope, "events").is_none() {
+        let words = format!("[{name}] section requires an \"events\" line");
+        reader.refuse(scope, "events", &words, "");
+    }
+    let events = reader.read(scope, "events", Vec::new(), |text| {
+        let events: Vec<String> =
+            text.split(',').map(|event| event.trim().to_uppercase()).collect();
+        match events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
+            None => Ok(events),
+            Some(unknown) => Err(Refused {
+                words: format!("Unknown event type {unknown} in [{name}] events"),
+                expected: "names of events separated by commas",
+            }),
+        }
+    });
+    let buffer_size = reader.read(scope, "buffer_size", 10, |text| match value::integer(text)? {
+        size if size < 1 => Err(Refused {
+            words: format!("[{name}] section sets invalid buffer_size ({size})"),
+            expected: "1 or more",
+        }),
+        size => Ok(u32::try_from(size).unwrap_or(u32::MAX)),
+    });
+    if reader.read(scope, "redirect_stderr", false, value::boolean) {
+        let words = format!(
+            "[{name}] section sets redirect_stderr=true but this is not allowed because it will \
+             interfere with the eventlistener protocol"
+        );
+        reader.refuse(scope, "redirect_stderr", &words, "");
+    }
+    if let Some(handler) = reader.text(scope, "result_handler")
+        && handler != "supervisor.dispatchers:default_handler"
+    {
+        let words = format!("{handler} cannot be resolved within [{name}]");
+        reader.refuse(scope, "result_handler", &words, "the built-in handler");
+    }
+    ListenerConfig { events, buffer_size }
+}
