@@ -9,7 +9,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use async_std::channel::{Receiver, Sender, TryRecvError, bounded};
+use async_std::channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 
 use super::answer::{self, Tally, row_line, trouble_line};
 use super::codes::{Code, Trouble};
@@ -139,7 +139,9 @@ impl Session {
 
     /// Puts a question to the turn. The receiver gives the answers; dropping it abandons them.
     async fn ask(&self, ask: Ask) -> Result<Receiver<Answer>, Trouble> {
-        let (reply, answers) = bounded(ANSWERS_MAX);
+        // A finite answer is as long as there are processes; only a stream needs a bound.
+        let (reply, answers) =
+            if ask == Ask::Events { bounded(ANSWERS_MAX) } else { unbounded() };
         let peer = self.connection.peer();
         let question = Question { ask, peer, reply };
         let deadline = Instant::now() + self.connection.limits().accept;
