@@ -14,6 +14,7 @@ mod check;
 pub mod event;
 mod job;
 pub mod name;
+mod phase;
 pub mod process;
 mod request;
 pub mod restart;
@@ -21,8 +22,6 @@ mod roster;
 pub mod selection;
 pub mod snapshot;
 pub mod state;
-#[cfg(test)]
-mod tests;
 mod update;
 
 use std::collections::{BTreeSet, VecDeque};

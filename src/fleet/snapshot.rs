@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{ExitStatus, GroupPolicy, Moment, Stamp};
 use super::name::{ProcessId, ProcessName};
-use super::process::{Phase, Process};
+use super::phase::Phase;
+use super::process::Process;
 use super::restart::Round;
 use super::roster::Roster;
 use super::state::State;
