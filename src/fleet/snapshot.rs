@@ -136,7 +136,7 @@ impl Fleet {
                     Some(KeptLeaving { start_over })
                 }
             },
-            updates: self.updates.clone(),
+            updates: self.updates.iter().map(Update::rest).collect(),
         }
     }
 

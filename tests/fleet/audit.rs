@@ -32,6 +32,15 @@ pub struct Audit {
 }
 
 impl Audit {
+    /// Takes over a process as it is.
+    pub fn resume(&mut self, process: &Process) {
+        self.states.insert(process.id(), process.state());
+        self.alive.extend(process.pid().map(|pid| (process.id(), pid)));
+        if process.is_launching() {
+            self.launching.insert(process.id());
+        }
+    }
+
     /// To be called before the fleet sees the event.
     pub fn event(&mut self, event: &Event) {
         match event {

@@ -14,7 +14,7 @@ use appctl::fleet::*;
 use crate::audit::Audit;
 use crate::scene::{policy, program, request};
 
-/// Requests that may wait for an answer at the same time. `FLEET_OPEN=2` takes half a minute.
+/// Requests that may wait for an answer at the same time. `FLEET_OPEN=2` takes longer.
 fn open_max() -> usize {
     std::env::var("FLEET_OPEN").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
