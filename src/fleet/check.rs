@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 
 use super::job::Awaited;
-use super::process::{Phase, Process};
+use super::phase::Phase;
+use super::process::Process;
 use super::state::State;
 use super::{Fleet, Mode, ProcessId, Stamp};
 

@@ -318,7 +318,8 @@ pub enum Cause {
 /// One line of the answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// What it is about, as shown: a process name, `group:*` or a group name.
+    /// What it is about, as shown: a process name, a group name, a pattern as typed; empty if it
+    /// is about the daemon.
     pub subject: String,
     /// What was done, or why not.
     pub result: Result<Done, Refusal>,

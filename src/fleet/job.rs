@@ -11,9 +11,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::event::{Action, Cause, Change, Done, Refusal, Report, Ticket};
+use super::event::{Action, Cause, Change, Done, Refusal, Report, SpawnFailure, SpawnFailureKind, Ticket};
 use super::name::{ProcessId, ProcessName};
-use super::process::failure_of;
+use super::process::EXITED_TOO_QUICKLY;
 use super::state::State;
 
 /// What a job waits for, of one process.
@@ -196,5 +196,26 @@ fn outcome(awaited: &mut Awaited, change: &Change) -> Option<Result<Done, Refusa
         (Awaited::Running, State::Stopping | State::Stopped | State::Exited | State::Fatal) => {
             Some(Err(Refusal::AbnormalTermination))
         }
+    }
+}
+
+/// The failure to report to somebody who waited for a start that ended in BACKOFF.
+fn failure_of(cause: &Cause) -> SpawnFailure {
+    match cause {
+        Cause::SpawnFailed(failure) => failure.clone(),
+        Cause::Autostart
+        | Cause::Autorestart(_)
+        | Cause::Retry(_)
+        | Cause::Asked
+        | Cause::StayedUp(_)
+        | Cause::ExitedTooQuickly(_)
+        | Cause::Exited { .. }
+        | Cause::Stopped(_)
+        | Cause::GaveUp
+        | Cause::Leaving
+        | Cause::SignalFailed(_) => SpawnFailure {
+            kind: SpawnFailureKind::Other,
+            text: EXITED_TOO_QUICKLY.to_owned(),
+        },
     }
 }

@@ -14,6 +14,7 @@ mod check;
 pub mod event;
 mod job;
 pub mod name;
+mod phase;
 pub mod process;
 mod request;
 pub mod restart;
@@ -21,8 +22,6 @@ mod roster;
 pub mod selection;
 pub mod snapshot;
 pub mod state;
-#[cfg(test)]
-mod tests;
 mod update;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -106,6 +105,7 @@ impl Fleet {
     /// `now` must not be earlier than in the call before. Events about processes that are gone,
     /// and answers nobody waits for, are ignored.
     pub fn handle(&mut self, now: Moment, event: Event, actions: &mut Vec<Action>) {
+        self.give_up_starts(now, actions);
         match event {
             Event::Tick => self.tick(now, actions),
             Event::Spawned { process, pid } => {
@@ -344,6 +344,7 @@ impl Fleet {
                     name_living_at: now.stamp,
                     ..Leaving::default()
                 });
+                self.give_up_starts(now, actions);
             }
             Mode::Leaving(leaving) if leaving.start_over && !start_over => {
                 leaving.start_over = false;
@@ -354,18 +355,23 @@ impl Fleet {
         true
     }
 
+    /// Once it is leaving, nothing waits for a start any more: neither what did when that was
+    /// asked for, nor what does in records from before it.
+    fn give_up_starts(&mut self, now: Moment, actions: &mut Vec<Action>) {
+        if let Mode::Leaving(leaving) = &mut self.mode
+            && !std::mem::replace(&mut leaving.begun, true)
+        {
+            for id in self.roster.ids() {
+                self.drive(now, id, Input::GiveUp, actions);
+            }
+        }
+    }
+
     /// Tells the next level to stop when the one before has; false if there is nothing to tell.
     fn advance_leaving(&mut self, now: Moment, actions: &mut Vec<Action>) -> bool {
         let Mode::Leaving(leaving) = &mut self.mode else {
             return false;
         };
-        if !leaving.begun {
-            leaving.begun = true;
-            for id in self.roster.ids() {
-                self.drive(now, id, Input::GiveUp, actions);
-            }
-            return true;
-        }
         match self.roster.top_level() {
             Some((priority, level)) if leaving.level != Some(priority) => {
                 leaving.level = Some(priority);

@@ -23,20 +23,15 @@
 //! A signal that cannot be delivered leads from every state with a pid to UNKNOWN, and its death
 //! from there to STOPPED.
 //!
-//! Each phase carries exactly the data that exist in it: a pid where there is a process, a
-//! deadline where time is awaited, the count of failed attempts while attempts are being counted.
-//! So a forgotten reset cannot happen: leaving the phase is the reset.
-//!
 //! Must never: know another process, a group or a request; decide whether a request is refused.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::event::{
-    Action, Cause, Change, ExitStatus, KillPurpose, Moment, SpawnFailure, SpawnFailureKind, Stamp,
+    Action, Cause, Change, ExitStatus, KillPurpose, Moment, SpawnFailure, Stamp,
 };
 use super::name::{ProcessId, ProcessName};
+use super::phase::Phase;
 use super::restart::Round;
 use super::state::State;
 use crate::config::{Autorestart, Policy, Signal};
@@ -78,79 +73,6 @@ pub(super) enum Input {
     Exited(i32, ExitStatus),
     /// A signal could not be delivered.
     SignalFailed(String),
-}
-
-/// A state with its own data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Phase {
-    /// STOPPED.
-    Stopped,
-    /// STARTING: the start was asked for and not answered yet.
-    Launching {
-        /// Attempts that failed so far.
-        failures: u32,
-    },
-    /// STARTING: alive.
-    Starting { pid: i32, due: Stamp, failures: u32 },
-    /// RUNNING.
-    Running { pid: i32 },
-    /// BACKOFF: tried again when due.
-    Backoff { failures: u32, due: Stamp },
-    /// STOPPING: stopped before its start was answered. It is signalled as soon as it has a pid.
-    Aborting,
-    /// STOPPING: killed when due.
-    Stopping { pid: i32, due: Stamp },
-    /// EXITED; started again at that time if there is one.
-    Exited { again: Option<Stamp> },
-    /// FATAL.
-    Fatal,
-    /// UNKNOWN: alive, but out of reach.
-    Unknown { pid: i32 },
-}
-
-impl Phase {
-    pub(super) fn state(self) -> State {
-        match self {
-            Phase::Stopped => State::Stopped,
-            Phase::Launching { .. } | Phase::Starting { .. } => State::Starting,
-            Phase::Running { .. } => State::Running,
-            Phase::Backoff { .. } => State::Backoff,
-            Phase::Aborting | Phase::Stopping { .. } => State::Stopping,
-            Phase::Exited { .. } => State::Exited,
-            Phase::Fatal => State::Fatal,
-            Phase::Unknown { .. } => State::Unknown,
-        }
-    }
-
-    pub(super) fn pid(self) -> Option<i32> {
-        match self {
-            Phase::Starting { pid, .. }
-            | Phase::Running { pid }
-            | Phase::Stopping { pid, .. }
-            | Phase::Unknown { pid } => Some(pid),
-            Phase::Stopped
-            | Phase::Launching { .. }
-            | Phase::Backoff { .. }
-            | Phase::Aborting
-            | Phase::Exited { .. }
-            | Phase::Fatal => None,
-        }
-    }
-
-    pub(super) fn deadline(self) -> Option<Stamp> {
-        match self {
-            Phase::Starting { due, .. }
-            | Phase::Backoff { due, .. }
-            | Phase::Stopping { due, .. } => Some(due),
-            Phase::Exited { again } => again,
-            Phase::Stopped
-            | Phase::Launching { .. }
-            | Phase::Running { .. }
-            | Phase::Aborting
-            | Phase::Fatal
-            | Phase::Unknown { .. } => None,
-        }
-    }
 }
 
 /// A process of the fleet, as it is.
@@ -230,18 +152,7 @@ impl Process {
 
     /// Attempts that failed since it last was RUNNING or was asked to start.
     pub fn failures(&self) -> u32 {
-        match self.phase {
-            Phase::Launching { failures }
-            | Phase::Starting { failures, .. }
-            | Phase::Backoff { failures, .. } => failures,
-            Phase::Stopped
-            | Phase::Running { .. }
-            | Phase::Aborting
-            | Phase::Stopping { .. }
-            | Phase::Exited { .. }
-            | Phase::Fatal
-            | Phase::Unknown { .. } => 0,
-        }
+        self.phase.failures()
     }
 
     /// True between [`Action::Start`] and its answer. A brain that took over must look for the
@@ -565,26 +476,5 @@ fn bad_exit(status: ExitStatus) -> String {
         ExitStatus::Code(code) => format!("Bad exit code {code}"),
         ExitStatus::Signal { .. } => "Bad exit code -1".to_owned(),
         ExitStatus::Unknown => "Ended unseen, exit status unknown".to_owned(),
-    }
-}
-
-/// The failure to report to somebody who waited for a start that ended in BACKOFF.
-pub(super) fn failure_of(cause: &Cause) -> SpawnFailure {
-    match cause {
-        Cause::SpawnFailed(failure) => failure.clone(),
-        Cause::Autostart
-        | Cause::Autorestart(_)
-        | Cause::Retry(_)
-        | Cause::Asked
-        | Cause::StayedUp(_)
-        | Cause::ExitedTooQuickly(_)
-        | Cause::Exited { .. }
-        | Cause::Stopped(_)
-        | Cause::GaveUp
-        | Cause::Leaving
-        | Cause::SignalFailed(_) => SpawnFailure {
-            kind: SpawnFailureKind::Other,
-            text: EXITED_TOO_QUICKLY.to_owned(),
-        },
     }
 }

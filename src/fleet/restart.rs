@@ -29,13 +29,10 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    /// A name that no waiting round has.
+    /// The lowest name that no waiting round has.
     pub(super) fn unused(&self) -> Round {
-        Round(
-            self.waiting
-                .last_key_value()
-                .map_or(1, |(round, _)| round.0.saturating_add(1)),
-        )
+        let taken = self.waiting.keys().zip(1..).take_while(|(round, number)| round.0 == *number);
+        Round(taken.count() as u64 + 1)
     }
 
     pub(super) fn join(&mut self, round: Round, process: ProcessId, living: bool) {

@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{ExitStatus, GroupPolicy, Moment, Stamp};
 use super::name::{ProcessId, ProcessName};
-use super::process::{Phase, Process};
+use super::phase::Phase;
+use super::process::Process;
 use super::restart::Round;
 use super::roster::Roster;
 use super::state::State;
@@ -135,7 +136,7 @@ impl Fleet {
                     Some(KeptLeaving { start_over })
                 }
             },
-            updates: self.updates.clone(),
+            updates: self.updates.iter().map(Update::rest).collect(),
         }
     }
 

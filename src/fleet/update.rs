@@ -60,6 +60,15 @@ impl Update {
         }
     }
 
+    /// What a successor needs of it.
+    pub(super) fn rest(&self) -> Update {
+        Update {
+            begun: None,
+            ticket: None,
+            ..self.clone()
+        }
+    }
+
     fn names(&self, group: &str) -> bool {
         self.removed.contains(group) || self.changed.contains_key(group)
     }

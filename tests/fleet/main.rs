@@ -1,0 +1,9 @@
+//! The pure core, tested without processes, clocks or sleeping.
+
+mod audit;
+mod exhaustive;
+mod lockstep;
+mod rules;
+mod scene;
+mod snapshots;
+mod world;
