@@ -2,7 +2,7 @@
 //!
 //! There is no test harness: the keeper and its brains are this very binary, started again by
 //! exec, and its `main` hands over to the role as the real one does.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unsafe_code)]
 
 #[path = "keeper/brain.rs"]
 mod brain;
@@ -12,6 +12,7 @@ mod daemon;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -282,8 +283,15 @@ fn a_signal_told_before_ready_is_told_again() {
 
 fn last_words_count() {
     let mut daemon = Daemon::start(&[]);
+    // The keeper finds a dead brain and all it said at once.
+    daemon.signal_keeper(Signal::STOP);
     daemon.command("last-words");
-    assert_eq!(daemon.expect_brain(2), "parked 2 Settings");
+    let stat = format!("/proc/{}/stat", daemon.brain);
+    until("the brain is dead", || {
+        fs::read_to_string(&stat).unwrap().contains(") Z ")
+    });
+    daemon.signal_keeper(Signal::CONT);
+    assert_eq!(daemon.expect_brain(2), "parked 102 Settings");
     daemon.command("read 77");
     daemon.expect("content last words");
 }
@@ -420,9 +428,15 @@ fn the_binary_may_be_gone() {
 }
 
 fn an_ignored_sigchld_is_no_harm() {
-    let mut command = Command::new("sh");
-    command.args(["-c", "trap '' CHLD; exec \"$0\" boot"]);
-    command.arg(std::env::current_exe().unwrap());
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg("boot");
+    let ignore = || {
+        // SAFETY: installs no code.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+        Ok(())
+    };
+    // SAFETY: signal is async-signal-safe.
+    unsafe { command.pre_exec(ignore) };
     let mut daemon = Daemon::start_by(command);
     daemon.ask("ready");
     let program = daemon.start_program("exec sleep 1000");
@@ -469,7 +483,9 @@ fn signals_to_the_brain_are_the_keepers_business() {
     ] {
         kill(daemon.brain, signal);
     }
+    let brain = daemon.brain;
     daemon.ask("environment");
+    assert!(alive(brain));
     // A program of it is not affected by what the brain blocks.
     let program = daemon.start_program("exec sleep 1000");
     kill(program, Signal::HUP);

@@ -7,7 +7,6 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use appctl::config::{LaunchConfig, Signal, UserSpec};
@@ -19,7 +18,8 @@ use appctl::launch::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, Resource, Rlimit, WaitOptions, getpid, getrlimit, set_child_subreaper, setrlimit, waitpid,
+    Pid, Resource, Rlimit, WaitOptions, getpid, getrlimit, kill_process, set_child_subreaper,
+    setrlimit, waitpid,
 };
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -208,18 +208,38 @@ fn a_program_gets_default_signals_and_none_blocked() {
     }
 }
 
+extern "C" fn swallow(_: libc::c_int) {}
+
+/// From the first moment of the child, while it is still a copy of us with our handlers.
 #[test]
-fn a_signal_right_after_the_start_is_never_swallowed() {
+fn a_signal_between_fork_and_exec_is_never_swallowed() {
     let _alone = alone();
-    for _ in 0..30 {
-        let program = start(&config("sleep 1000"));
-        assert!(kill(&program.living, Signal(15), false).unwrap());
+    let handler = swallow as extern "C" fn(libc::c_int);
+    // SAFETY: the handler does nothing; undone below.
+    unsafe { libc::signal(libc::SIGTERM, handler as libc::sighandler_t) };
+    let own = std::process::id();
+    for _ in 0..40 {
+        let thread = rustix::thread::gettid().as_raw_nonzero();
+        let children = format!("/proc/{own}/task/{thread}/children");
+        let killer = std::thread::spawn(move || {
+            loop {
+                let text = fs::read_to_string(&children).unwrap();
+                if let Some(pid) = text.split_whitespace().next() {
+                    let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
+                    return kill_process(pid, rustix::process::Signal::TERM).unwrap();
+                }
+            }
+        });
+        let program = start(&config("sleep 3"));
         let status = ExitStatus::Signal {
             number: 15,
             core: false,
         };
         assert_eq!(program.wait(), Some(status));
+        killer.join().unwrap();
     }
+    // SAFETY: as above.
+    unsafe { libc::signal(libc::SIGTERM, libc::SIG_DFL) };
 }
 
 #[test]
@@ -596,7 +616,7 @@ fn an_unrecorded_program_is_found_by_its_pipe() {
     let own = std::process::id().cast_signed();
     let other = start(&config("cat"));
     // It has a child with the same pipe, which is not it.
-    let mut program = start(&config("sh -c 'sleep 1000 <&0 & echo $!; wait'"));
+    let mut program = start(&config("sh -c 'exec 3<&0; sleep 1000 <&3 & echo $!; wait'"));
     program.line();
     let inode = pipe_inode(program.stdin.as_ref().unwrap()).unwrap();
     assert_ne!(inode, pipe_inode(other.stdin.as_ref().unwrap()).unwrap());
@@ -605,5 +625,16 @@ fn an_unrecorded_program_is_found_by_its_pipe() {
     assert_eq!(found.start_time, program.living.start_time);
     assert!(find_started(1, inode).unwrap().is_none());
     assert!(find_started(own, 1).unwrap().is_none());
-    assert!(Path::new("/proc/self").exists());
+
+    // The program is gone; what it left behind is not it.
+    set_child_subreaper(Some(getpid())).unwrap();
+    let mut program = start(&config("sh -c 'exec 3<&0; sleep 1000 <&3 & echo $!'"));
+    let stray = Pid::from_raw(program.line().parse().unwrap());
+    program.wait();
+    reap(&program.living).unwrap();
+    let inode = pipe_inode(program.stdin.as_ref().unwrap()).unwrap();
+    assert!(find_started(own, inode).unwrap().is_none());
+    kill(&program.living, Signal(9), true).unwrap();
+    waitpid(stray, WaitOptions::empty()).unwrap();
+    set_child_subreaper(None).unwrap();
 }
