@@ -2,7 +2,7 @@
 //!
 //! There is no test harness: the keeper and its brains are this very binary, started again by
 //! exec, and its `main` hands over to the role as the real one does.
-#![allow(unsafe_code)]
+#![allow(clippy::unwrap_used, unsafe_code)]
 
 #[path = "keeper/brain.rs"]
 mod brain;
@@ -12,6 +12,7 @@ mod daemon;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,23 +23,66 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 const TESTS: &[(&str, fn())] = &[
-    ("descriptors_and_what_they_hold_survive_brains", descriptors_and_what_they_hold_survive_brains),
-    ("statuses_of_the_time_without_a_brain_are_kept", statuses_of_the_time_without_a_brain_are_kept),
-    ("a_signal_without_a_brain_is_told_to_the_next", a_signal_without_a_brain_is_told_to_the_next),
-    ("a_signal_told_before_ready_is_told_again", a_signal_told_before_ready_is_told_again),
+    (
+        "descriptors_and_what_they_hold_survive_brains",
+        descriptors_and_what_they_hold_survive_brains,
+    ),
+    (
+        "statuses_of_the_time_without_a_brain_are_kept",
+        statuses_of_the_time_without_a_brain_are_kept,
+    ),
+    (
+        "a_signal_without_a_brain_is_told_to_the_next",
+        a_signal_without_a_brain_is_told_to_the_next,
+    ),
+    (
+        "a_signal_told_before_ready_is_told_again",
+        a_signal_told_before_ready_is_told_again,
+    ),
     ("last_words_count", last_words_count),
     ("a_crash_loop_is_slowed_down", a_crash_loop_is_slowed_down),
-    ("death_before_the_first_ready_ends_the_keeper", death_before_the_first_ready_ends_the_keeper),
-    ("leaving_ends_the_keeper_with_the_code", leaving_ends_the_keeper_with_the_code),
+    (
+        "death_before_the_first_ready_ends_the_keeper",
+        death_before_the_first_ready_ends_the_keeper,
+    ),
+    (
+        "leaving_ends_the_keeper_with_the_code",
+        leaving_ends_the_keeper_with_the_code,
+    ),
     ("strays_are_reaped_and_told", strays_are_reaped_and_told),
-    ("a_brain_that_hangs_up_is_replaced", a_brain_that_hangs_up_is_replaced),
-    ("without_room_parking_is_refused_and_brains_still_start", without_room_parking_is_refused_and_brains_still_start),
-    ("ready_is_told_and_the_lock_is_held", ready_is_told_and_the_lock_is_held),
-    ("the_end_of_the_keeper_is_told", the_end_of_the_keeper_is_told),
+    (
+        "a_brain_that_hangs_up_is_replaced",
+        a_brain_that_hangs_up_is_replaced,
+    ),
+    (
+        "without_room_parking_is_refused_and_brains_still_start",
+        without_room_parking_is_refused_and_brains_still_start,
+    ),
+    (
+        "ready_is_told_and_the_lock_is_held",
+        ready_is_told_and_the_lock_is_held,
+    ),
+    (
+        "the_end_of_the_keeper_is_told",
+        the_end_of_the_keeper_is_told,
+    ),
     ("the_binary_may_be_gone", the_binary_may_be_gone),
-    ("an_ignored_sigchld_is_no_harm", an_ignored_sigchld_is_no_harm),
-    ("nothing_grows_with_the_number_of_brains", nothing_grows_with_the_number_of_brains),
-    ("signals_to_the_brain_are_the_keepers_business", signals_to_the_brain_are_the_keepers_business),
+    (
+        "an_ignored_sigchld_is_no_harm",
+        an_ignored_sigchld_is_no_harm,
+    ),
+    (
+        "nothing_grows_with_the_number_of_brains",
+        nothing_grows_with_the_number_of_brains,
+    ),
+    (
+        "signals_to_the_brain_are_the_keepers_business",
+        signals_to_the_brain_are_the_keepers_business,
+    ),
+    (
+        "a_brain_killed_while_it_starts_programs_leaves_none_unknown",
+        a_brain_killed_while_it_starts_programs_leaves_none_unknown,
+    ),
     ("works_as_pid_1", works_as_pid_1),
     ("privileges_are_dropped", privileges_are_dropped),
     ("limits_are_raised", limits_are_raised),
@@ -68,7 +112,10 @@ fn main() -> ExitCode {
 
 /// All tests whose name contains a word of the arguments, one after the other.
 fn run_tests(arguments: &[String]) -> ExitCode {
-    let words: Vec<&String> = arguments.iter().filter(|word| !word.starts_with('-')).collect();
+    let words: Vec<&String> = arguments
+        .iter()
+        .filter(|word| !word.starts_with('-'))
+        .collect();
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(*word));
     if arguments.iter().any(|argument| argument == "--list") {
         TESTS.iter().for_each(|(name, _)| println!("{name}: test"));
@@ -79,7 +126,10 @@ fn run_tests(arguments: &[String]) -> ExitCode {
     let mut failed = 0;
     for (name, test) in TESTS.iter().filter(|(name, _)| wanted(name)) {
         let result = std::panic::catch_unwind(test);
-        println!("test {name} ... {}", if result.is_ok() { "ok" } else { "FAILED" });
+        println!(
+            "test {name} ... {}",
+            if result.is_ok() { "ok" } else { "FAILED" }
+        );
         failed += u8::from(result.is_err());
     }
     ExitCode::from(failed)
@@ -148,18 +198,28 @@ fn statuses_of_the_time_without_a_brain_are_kept() {
     daemon.ask("ready");
     let home = tempfile::tempdir().unwrap();
     let gate = home.path().join("gate");
-    assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
+    assert!(
+        Command::new("mkfifo")
+            .arg(&gate)
+            .status()
+            .unwrap()
+            .success()
+    );
     let by_code = daemon.start_program(&format!("read line < {}; exit 7", gate.display()));
     let by_signal = daemon.start_program("exec sleep 1000");
     let lives_on = daemon.start_program("exec sleep 1000");
     let next = make_a_gap(&mut daemon);
     kill(by_signal, Signal::TERM);
     fs::write(&gate, "go\n").unwrap();
-    until("the keeper reaps them", || !alive(by_code) && !alive(by_signal));
+    until("the keeper reaps them", || {
+        !alive(by_code) && !alive(by_signal)
+    });
     daemon.expect_brain(next);
     let mut told = vec![daemon.expect("inherited "), daemon.expect("inherited ")];
-    let mut expected =
-        vec![format!("inherited {by_code} code 7"), format!("inherited {by_signal} signal 15")];
+    let mut expected = vec![
+        format!("inherited {by_code} code 7"),
+        format!("inherited {by_signal} signal 15"),
+    ];
     told.sort();
     expected.sort();
     assert_eq!(told, expected);
@@ -167,7 +227,10 @@ fn statuses_of_the_time_without_a_brain_are_kept() {
     daemon.ask(&format!("acknowledge {by_code}"));
     daemon.kill_brain();
     daemon.expect_brain(next + 1);
-    assert_eq!(daemon.line().unwrap(), format!("inherited {by_signal} signal 15"));
+    assert_eq!(
+        daemon.line().unwrap(),
+        format!("inherited {by_signal} signal 15")
+    );
     assert!(alive(lives_on));
     kill(lives_on, Signal::KILL);
     daemon.expect(&format!("exited {lives_on} signal 9"));
@@ -180,11 +243,18 @@ fn a_signal_without_a_brain_is_told_to_the_next() {
     daemon.signal_keeper(Signal::HUP);
     daemon.signal_keeper(Signal::TERM);
     daemon.signal_keeper(Signal::TERM);
-    let sender = format!("from {} uid {}", std::process::id(), rustix::process::getuid().as_raw());
+    let sender = format!(
+        "from {} uid {}",
+        std::process::id(),
+        rustix::process::getuid().as_raw()
+    );
     daemon.expect_brain(next);
     let mut told = vec![daemon.expect("signal "), daemon.expect("signal ")];
     told.sort();
-    assert_eq!(told, [format!("signal 1 {sender}"), format!("signal 15 {sender}")]);
+    assert_eq!(
+        told,
+        [format!("signal 1 {sender}"), format!("signal 15 {sender}")]
+    );
     // That brain was ready and died: only the wish to stop is told again.
     daemon.ask("ready");
     daemon.kill_brain();
@@ -213,8 +283,15 @@ fn a_signal_told_before_ready_is_told_again() {
 
 fn last_words_count() {
     let mut daemon = Daemon::start(&[]);
+    // The keeper finds a dead brain and all it said at once.
+    daemon.signal_keeper(Signal::STOP);
     daemon.command("last-words");
-    assert_eq!(daemon.expect_brain(2), "parked 2 Settings");
+    let stat = format!("/proc/{}/stat", daemon.brain);
+    until("the brain is dead", || {
+        fs::read_to_string(&stat).unwrap().contains(") Z ")
+    });
+    daemon.signal_keeper(Signal::CONT);
+    assert_eq!(daemon.expect_brain(2), "parked 102 Settings");
     daemon.command("read 77");
     daemon.expect("content last words");
 }
@@ -227,7 +304,10 @@ fn a_crash_loop_is_slowed_down() {
         daemon.kill_brain();
         daemon.expect_brain(incarnation);
         let waited = before.elapsed();
-        assert!(waited >= Duration::from_millis(delay), "{incarnation}: {waited:?}");
+        assert!(
+            waited >= Duration::from_millis(delay),
+            "{incarnation}: {waited:?}"
+        );
     }
 }
 
@@ -285,7 +365,10 @@ fn without_room_parking_is_refused_and_brains_still_start() {
     let refused: usize = line["not parked ".len()..].parse().unwrap();
     assert!((100..=130).contains(&refused), "{line}");
     daemon.kill_brain();
-    assert_eq!(daemon.expect_brain(2), format!("parked {} Settings", 201 - refused));
+    assert_eq!(
+        daemon.expect_brain(2),
+        format!("parked {} Settings", 201 - refused)
+    );
     daemon.ask("ready");
     daemon.ask("many 1");
 }
@@ -345,9 +428,15 @@ fn the_binary_may_be_gone() {
 }
 
 fn an_ignored_sigchld_is_no_harm() {
-    let mut command = Command::new("sh");
-    command.args(["-c", "trap '' CHLD; exec \"$0\" boot"]);
-    command.arg(std::env::current_exe().unwrap());
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg("boot");
+    let ignore = || {
+        // SAFETY: installs no code.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+        Ok(())
+    };
+    // SAFETY: signal is async-signal-safe.
+    unsafe { command.pre_exec(ignore) };
     let mut daemon = Daemon::start_by(command);
     daemon.ask("ready");
     let program = daemon.start_program("exec sleep 1000");
@@ -374,16 +463,29 @@ fn nothing_grows_with_the_number_of_brains() {
         daemon.ask("ready");
     }
     assert_eq!(open(), before);
-    assert_eq!(fs::read_dir(format!("/proc/{keeper}/task")).unwrap().count(), 1);
+    assert_eq!(
+        fs::read_dir(format!("/proc/{keeper}/task"))
+            .unwrap()
+            .count(),
+        1
+    );
 }
 
 fn signals_to_the_brain_are_the_keepers_business() {
     let mut daemon = Daemon::start(&[]);
     daemon.ask("ready");
-    for signal in [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP, Signal::USR1] {
+    for signal in [
+        Signal::TERM,
+        Signal::INT,
+        Signal::QUIT,
+        Signal::HUP,
+        Signal::USR1,
+    ] {
         kill(daemon.brain, signal);
     }
+    let brain = daemon.brain;
     daemon.ask("environment");
+    assert!(alive(brain));
     // A program of it is not affected by what the brain blocks.
     let program = daemon.start_program("exec sleep 1000");
     kill(program, Signal::HUP);
@@ -391,6 +493,54 @@ fn signals_to_the_brain_are_the_keepers_business() {
         let stat = fs::read_to_string(format!("/proc/{program}/stat")).unwrap_or_default();
         stat.is_empty() || stat.contains(") Z ")
     });
+}
+
+/// Whatever runs was recorded, or is found by the intent that was recorded before.
+fn a_brain_killed_while_it_starts_programs_leaves_none_unknown() {
+    let mut found = 0;
+    for round in 0..40u64 {
+        let mut daemon = Daemon::start(&[]);
+        daemon.ask("ready");
+        daemon.command("storm");
+        let first = daemon.expect("intent ");
+        // Another moment of a start each time.
+        let until_then = Instant::now() + Duration::from_micros(round * 97);
+        while Instant::now() < until_then {
+            std::hint::spin_loop();
+        }
+        kill(daemon.brain, Signal::KILL);
+        let (mut known, mut intent) = (Vec::new(), Some(first["intent ".len()..].to_owned()));
+        let brain = loop {
+            let line = daemon.line().unwrap();
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["intent", inode] => intent = Some(inode.to_owned()),
+                ["started", pid] => {
+                    known.push(pid.parse::<i32>().unwrap());
+                    intent = None;
+                }
+                ["brain", "2", "pid", pid, ..] => break pid.parse::<i32>().unwrap(),
+                // The byte that tells of readiness.
+                [""] => {}
+                _ => panic!("{line}"),
+            }
+        };
+        known.push(brain);
+        if let Some(inode) = intent {
+            daemon.command(&format!("find {inode}"));
+            let line = daemon.expect("found ");
+            if let Ok(pid) = line["found ".len()..].parse::<i32>() {
+                known.push(pid);
+                found += 1;
+            }
+        }
+        let keeper = daemon.keeper;
+        // One that ends itself because its brain is gone may take a moment to do so.
+        until("all children of the keeper are known", || {
+            children_of(keeper).iter().all(|pid| known.contains(pid))
+        });
+    }
+    eprintln!("found by their intent: {found} of 40");
 }
 
 fn works_as_pid_1() {
@@ -422,17 +572,33 @@ fn works_as_pid_1() {
 }
 
 fn output_of(arguments: &[&str]) -> String {
-    let output = Command::new(std::env::current_exe().unwrap()).args(arguments).output().unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(arguments)
+        .output()
+        .unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
 fn drop_privileges() -> ExitCode {
-    let user = UserSpec { name: "nobody at all".into(), uid: 54321, gid: 54322 };
+    let user = UserSpec {
+        name: "nobody at all".into(),
+        uid: 54321,
+        gid: 54322,
+    };
     println!("{:?}", appctl::launch::drop_privileges(&user));
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let ids = status.lines().filter(|line| line.starts_with("Uid") || line.starts_with("CapEff"));
+    let ids = status
+        .lines()
+        .filter(|line| line.starts_with("Uid") || line.starts_with("CapEff"));
     ids.for_each(|line| println!("{line}"));
-    println!("{:?}", appctl::launch::drop_privileges(&UserSpec { uid: 0, gid: 0, ..user }));
+    println!(
+        "{:?}",
+        appctl::launch::drop_privileges(&UserSpec {
+            uid: 0,
+            gid: 0,
+            ..user
+        })
+    );
     ExitCode::SUCCESS
 }
 
@@ -449,9 +615,12 @@ fn privileges_are_dropped() {
 }
 
 fn raise_limits(minfds: &str) -> ExitCode {
-    let soft = Rlimit { current: Some(64), maximum: Some(256) };
+    let soft = Rlimit {
+        current: Some(64),
+        maximum: Some(256),
+    };
     setrlimit(Resource::Nofile, soft).unwrap();
-    match appctl::launch::raise(minfds.parse().unwrap(), 1) {
+    match appctl::launch::raise_limits(minfds.parse().unwrap(), 1) {
         Ok((limits, lines)) => println!("{:?} {lines:?}", limits.nofile_soft),
         Err(text) => println!("{text}"),
     }
@@ -463,22 +632,38 @@ fn limits_are_raised() {
     // Programs get what was asked, we take all there is.
     let text = "Some(128) [\"Increased RLIMIT_NOFILE limit to 128\"]\nSome(256)\n";
     assert_eq!(output_of(&["raise-limits", "128"]), text);
-    assert_eq!(output_of(&["raise-limits", "64"]), "Some(64) []\nSome(256)\n");
+    assert_eq!(
+        output_of(&["raise-limits", "64"]),
+        "Some(64) []\nSome(256)\n"
+    );
     // More than the hard limit: a question of privilege.
     let text = output_of(&["raise-limits", "512"]);
     let raised = "Some(512) [\"Increased RLIMIT_NOFILE limit to 512\"]\nSome(512)\n";
-    assert!(text == raised || text.starts_with("minfds=512 asks for 512 file descriptors"), "{text}");
+    assert!(
+        text == raised || text.starts_with("minfds=512 asks for 512 file descriptors"),
+        "{text}"
+    );
 }
 
 fn an_odd_role_is_refused() {
-    for role in ["keeper:", "keeper:x", "keeper:0", "keeper:999", "brain:2", "brain:-1"] {
+    for role in [
+        "keeper:",
+        "keeper:x",
+        "keeper:0",
+        "keeper:999",
+        "brain:2",
+        "brain:-1",
+    ] {
         let output = Command::new(std::env::current_exe().unwrap())
             .arg("--list")
             .env("APPCTL_ROLE", role)
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
-        assert!(text.contains("APPCTL_ROLE leads to is refused"), "{role}: {text}");
+        assert!(
+            text.contains("APPCTL_ROLE leads to is refused"),
+            "{role}: {text}"
+        );
         assert!(!output.status.success(), "{role}");
     }
 }

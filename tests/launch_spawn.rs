@@ -1,13 +1,12 @@
 //! Real programs started, adopted, signalled and reaped. One test at a time: they look at the
 //! descriptors, children and limits of this process.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use appctl::config::{LaunchConfig, Signal, UserSpec};
@@ -19,7 +18,8 @@ use appctl::launch::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, Resource, Rlimit, WaitOptions, getpid, getrlimit, set_child_subreaper, setrlimit, waitpid,
+    Pid, Resource, Rlimit, WaitOptions, getpid, getrlimit, kill_process, set_child_subreaper,
+    setrlimit, waitpid,
 };
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -48,7 +48,10 @@ impl Drop for Started {
 impl Started {
     fn wait(&self) -> Option<ExitStatus> {
         let mut pidfd = [PollFd::new(&self.living.pidfd, PollFlags::IN)];
-        let most = Timespec { tv_sec: 20, tv_nsec: 0 };
+        let most = Timespec {
+            tv_sec: 20,
+            tv_nsec: 0,
+        };
         assert_eq!(poll(&mut pidfd, Some(&most)).unwrap(), 1, "it does not end");
         peek_exit(&self.living).unwrap()
     }
@@ -93,10 +96,21 @@ fn limits() -> Limits {
 fn start_with(config: &LaunchConfig, limits: &Limits) -> Result<Started, SpawnFailure> {
     let (program_stdin, stdin) = pipe_with(PipeFlags::CLOEXEC).unwrap();
     let (stdout, program_stdout) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-    let name = ProcessName { group: "web".into(), process: "web_01".into() };
-    let ends = ChildEnds { stdin: program_stdin, stdout: program_stdout, stderr: None };
+    let name = ProcessName {
+        group: "web".into(),
+        process: "web_01".into(),
+    };
+    let ends = ChildEnds {
+        stdin: program_stdin,
+        stdout: program_stdout,
+        stderr: None,
+    };
     let living = spawn(&name, config, ends, limits)?;
-    Ok(Started { living, stdin: Some(stdin), stdout: stdout.into() })
+    Ok(Started {
+        living,
+        stdin: Some(stdin),
+        stdout: stdout.into(),
+    })
 }
 
 fn start(config: &LaunchConfig) -> Started {
@@ -123,7 +137,11 @@ fn is_root() -> bool {
 }
 
 fn user(uid: u32) -> UserSpec {
-    UserSpec { name: "no such name".into(), uid, gid: uid + 1 }
+    UserSpec {
+        name: "no such name".into(),
+        uid,
+        gid: uid + 1,
+    }
 }
 
 fn descriptors() -> usize {
@@ -172,7 +190,10 @@ fn a_program_gets_default_signals_and_none_blocked() {
     }
     let text = output(&config("cat /proc/self/status"));
     for set in ["SigBlk", "SigIgn", "SigCgt"] {
-        assert!(text.contains(&format!("{set}:\t0000000000000000\n")), "{text}");
+        assert!(
+            text.contains(&format!("{set}:\t0000000000000000\n")),
+            "{text}"
+        );
     }
     // Ours are as they were: nothing but SIGUSR1 blocked.
     let own = fs::read_to_string("/proc/thread-self/status").unwrap();
@@ -187,38 +208,76 @@ fn a_program_gets_default_signals_and_none_blocked() {
     }
 }
 
+extern "C" fn swallow(_: libc::c_int) {}
+
+/// From the first moment of the child, while it is still a copy of us with our handlers.
 #[test]
-fn a_signal_right_after_the_start_is_never_swallowed() {
+fn a_signal_between_fork_and_exec_is_never_swallowed() {
     let _alone = alone();
-    for _ in 0..30 {
-        let program = start(&config("sleep 1000"));
-        assert!(kill(&program.living, Signal(15), false).unwrap());
-        let status = ExitStatus::Signal { number: 15, core: false };
+    let handler = swallow as extern "C" fn(libc::c_int);
+    // SAFETY: the handler does nothing; undone below.
+    unsafe { libc::signal(libc::SIGTERM, handler as libc::sighandler_t) };
+    let own = std::process::id();
+    for _ in 0..40 {
+        let thread = rustix::thread::gettid().as_raw_nonzero();
+        let children = format!("/proc/{own}/task/{thread}/children");
+        let killer = std::thread::spawn(move || {
+            loop {
+                let text = fs::read_to_string(&children).unwrap();
+                if let Some(pid) = text.split_whitespace().next() {
+                    let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
+                    return kill_process(pid, rustix::process::Signal::TERM).unwrap();
+                }
+            }
+        });
+        let program = start(&config("sleep 3"));
+        let status = ExitStatus::Signal {
+            number: 15,
+            core: false,
+        };
         assert_eq!(program.wait(), Some(status));
+        killer.join().unwrap();
     }
+    // SAFETY: as above.
+    unsafe { libc::signal(libc::SIGTERM, libc::SIG_DFL) };
 }
 
 #[test]
 fn umask_limits_directory_group_and_environment_are_as_asked() {
     let _alone = alone();
     let home = tempfile::tempdir().unwrap();
-    let mut config = config("sh -c 'umask; pwd; ulimit -Sn; ulimit -Hn; cut -d\" \" -f1,5,6 /proc/$$/stat; env'");
+    let mut config = config(
+        "sh -c 'umask; pwd; ulimit -Sn; ulimit -Hn; cut -d\" \" -f1,5,6 /proc/$$/stat; env'",
+    );
     config.umask = Some(0o027);
     config.directory = Some(home.path().canonicalize().unwrap());
     config.environment = BTreeMap::from([("GREETING".to_owned(), "hello world".to_owned())]);
     config.serverurl = Some("unix:///s".to_owned());
     let hard = getrlimit(Resource::Nofile).maximum;
-    let limits = Limits { nofile_soft: Some(99), nofile_hard: hard, oom_score_adj: None };
+    let limits = Limits {
+        nofile_soft: Some(99),
+        nofile_hard: hard,
+        oom_score_adj: None,
+    };
     let mut program = start_with(&config, &limits).unwrap();
     let text = program.output();
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("0027"));
     assert_eq!(lines.next(), config.directory.as_ref().unwrap().to_str());
     assert_eq!(lines.next(), Some("99"));
-    assert_eq!(lines.next(), Some(hard.map_or("unlimited".to_owned(), |n| n.to_string()).as_str()));
+    assert_eq!(
+        lines.next(),
+        Some(
+            hard.map_or("unlimited".to_owned(), |n| n.to_string())
+                .as_str()
+        )
+    );
     let pid = program.living.pid;
     let session = rustix::process::getsid(None).unwrap().as_raw_nonzero();
-    assert_eq!(lines.next(), Some(format!("{pid} {pid} {session}").as_str()));
+    assert_eq!(
+        lines.next(),
+        Some(format!("{pid} {pid} {session}").as_str())
+    );
     let environment: Vec<&str> = lines.collect();
     for pair in [
         "GREETING=hello world",
@@ -238,11 +297,17 @@ fn the_oom_score_is_given_back() {
     let _alone = alone();
     let text = fs::read_to_string("/proc/self/oom_score_adj").unwrap();
     let own: i32 = text.trim().parse().unwrap();
-    let limits = Limits { oom_score_adj: Some(own + 7), ..limits() };
+    let limits = Limits {
+        oom_score_adj: Some(own + 7),
+        ..limits()
+    };
     let mut program = start_with(&config("cat /proc/self/oom_score_adj"), &limits).unwrap();
     assert_eq!(program.output(), format!("{}\n", own + 7));
     // Lower than ours would need a privilege: it stays.
-    let limits = Limits { oom_score_adj: Some(own - 7), ..limits };
+    let limits = Limits {
+        oom_score_adj: Some(own - 7),
+        ..limits
+    };
     let mut program = start_with(&config("cat /proc/self/oom_score_adj"), &limits).unwrap();
     assert_eq!(program.output(), format!("{own}\n"));
 }
@@ -261,7 +326,11 @@ fn a_user_is_assumed_entirely() {
          Groups:\t54322 \nCapEff:\t0000000000000000\n"
     );
     // The same user: nothing at all is changed.
-    config.user = Some(UserSpec { name: "root".into(), uid: 0, gid: 4242 });
+    config.user = Some(UserSpec {
+        name: "root".into(),
+        uid: 0,
+        gid: 4242,
+    });
     assert!(output(&config).starts_with("Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n"));
 }
 
@@ -285,21 +354,37 @@ fn every_failure_says_what_failed_on_what_and_why() {
     // A shell must not be guessed: this file would print.
     let plain = place("plain", "echo run by a shell\n");
     let why = "Exec format error (neither a program nor a script with a #! line)";
-    assert_eq!(failure(&config(&plain)), format!("executing {plain}: {why}"));
+    assert_eq!(
+        failure(&config(&plain)),
+        format!("executing {plain}: {why}")
+    );
     let script = place("script", "#!/no/such/interpreter\n");
     let why = "No such file or directory (the interpreter it names is missing)";
-    assert_eq!(failure(&config(&script)), format!("executing {script}: {why}"));
+    assert_eq!(
+        failure(&config(&script)),
+        format!("executing {script}: {why}")
+    );
 
     let hard = getrlimit(Resource::Nofile).maximum;
     if let Some(hard) = hard {
-        let limits = Limits { nofile_soft: Some(hard + 1), nofile_hard: Some(hard), oom_score_adj: None };
+        let limits = Limits {
+            nofile_soft: Some(hard + 1),
+            nofile_hard: Some(hard),
+            oom_score_adj: None,
+        };
         let failure = start_with(&config("true"), &limits).err().unwrap();
-        assert_eq!(failure.text, format!("setting RLIMIT_NOFILE to {}: Invalid argument", hard + 1));
+        assert_eq!(
+            failure.text,
+            format!("setting RLIMIT_NOFILE to {}: Invalid argument", hard + 1)
+        );
         assert_eq!(failure.kind, SpawnFailureKind::Other);
     }
     let mut odd = config("true");
     odd.environment = BTreeMap::from([("A=B".to_owned(), String::new())]);
-    assert_eq!(failure(&odd), "environment: 'A=B' cannot be the name of a variable");
+    assert_eq!(
+        failure(&odd),
+        "environment: 'A=B' cannot be the name of a variable"
+    );
     odd.environment = BTreeMap::from([("A".to_owned(), "\0".to_owned())]);
     assert_eq!(failure(&odd), "environment: contains a NUL character");
 
@@ -308,15 +393,25 @@ fn every_failure_says_what_failed_on_what_and_why() {
         let mut stranger = config("true");
         stranger.user = Some(user(54321));
         stranger.directory = Some(home.path().to_owned());
-        let text = format!("changing directory to {}: Permission denied", home.path().display());
+        let text = format!(
+            "changing directory to {}: Permission denied",
+            home.path().display()
+        );
         assert_eq!(failure(&stranger), text);
         stranger.directory = None;
         stranger.command = plain.clone();
-        assert_eq!(failure(&stranger), format!("executing {plain}: Permission denied"));
+        assert_eq!(
+            failure(&stranger),
+            format!("executing {plain}: Permission denied")
+        );
         stranger.user = Some(user(u32::MAX - 1));
         let text = "couldn't setuid to 4294967294: 4294967295 is not a user or group id";
         assert_eq!(failure(&stranger), text);
-        stranger.user = Some(UserSpec { name: "many".into(), uid: u32::MAX, gid: 1 });
+        stranger.user = Some(UserSpec {
+            name: "many".into(),
+            uid: u32::MAX,
+            gid: 1,
+        });
         assert!(failure(&stranger).contains("is not a user or group id"));
     }
     assert!(!has_children());
@@ -350,26 +445,47 @@ fn without_descriptors_nothing_is_left_running() {
         let limits = limits();
         let (program_stdin, _stdin) = pipe_with(PipeFlags::CLOEXEC).unwrap();
         let (stdout, program_stdout) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        let ends = ChildEnds { stdin: program_stdin, stdout: program_stdout, stderr: None };
-        let name = ProcessName { group: "web".into(), process: "web_01".into() };
+        let ends = ChildEnds {
+            stdin: program_stdin,
+            stdout: program_stdout,
+            stderr: None,
+        };
+        let name = ProcessName {
+            group: "web".into(),
+            process: "web_01".into(),
+        };
         // What is open now, all of it below this number, and `free` more.
         let probe = File::open("/dev/null").unwrap();
         let most = u64::try_from(probe.as_raw_fd()).unwrap() + free;
         drop(probe);
-        setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..before.clone() }).unwrap();
+        setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: Some(most),
+                ..before
+            },
+        )
+        .unwrap();
         let result = spawn(&name, &config, ends, &limits);
-        setrlimit(Resource::Nofile, before.clone()).unwrap();
+        setrlimit(Resource::Nofile, before).unwrap();
         match result {
             Ok(living) => {
                 worked += 1;
-                let program = Started { living, stdin: None, stdout: stdout.into() };
+                let program = Started {
+                    living,
+                    stdin: None,
+                    stdout: stdout.into(),
+                };
                 assert_eq!(program.wait(), Some(ExitStatus::Code(0)));
                 assert!(witness.exists());
             }
             Err(failure) => {
                 failed += 1;
                 assert_eq!(failure.text, "too many open files to spawn 'web_01'");
-                assert!(!has_children(), "a child is left with {free} free descriptors");
+                assert!(
+                    !has_children(),
+                    "a child is left with {free} free descriptors"
+                );
                 assert!(!witness.exists(), "it ran with {free} free descriptors");
             }
         }
@@ -395,7 +511,10 @@ fn starting_leaves_no_thread_and_no_descriptor_behind() {
         assert_ne!(comm.trim(), "async-process");
     }
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    assert!(maps.matches("/dev/zero").count() <= 1, "shared pages are left: {maps}");
+    assert!(
+        maps.matches("/dev/zero").count() <= 1,
+        "shared pages are left: {maps}"
+    );
 }
 
 #[test]
@@ -444,7 +563,9 @@ fn a_status_stays_until_it_is_reaped() {
 fn only_the_same_process_is_adopted() {
     let _alone = alone();
     let mut program = start(&config("cat"));
-    let Living { pid, start_time, .. } = program.living;
+    let Living {
+        pid, start_time, ..
+    } = program.living;
     assert!(start_time > 0);
     let found = adopt(pid, start_time).unwrap().unwrap();
     assert_eq!((found.pid, found.start_time), (pid, start_time));
@@ -495,7 +616,7 @@ fn an_unrecorded_program_is_found_by_its_pipe() {
     let own = std::process::id().cast_signed();
     let other = start(&config("cat"));
     // It has a child with the same pipe, which is not it.
-    let mut program = start(&config("sh -c 'sleep 1000 <&0 & echo $!; wait'"));
+    let mut program = start(&config("sh -c 'exec 3<&0; sleep 1000 <&3 & echo $!; wait'"));
     program.line();
     let inode = pipe_inode(program.stdin.as_ref().unwrap()).unwrap();
     assert_ne!(inode, pipe_inode(other.stdin.as_ref().unwrap()).unwrap());
@@ -504,5 +625,16 @@ fn an_unrecorded_program_is_found_by_its_pipe() {
     assert_eq!(found.start_time, program.living.start_time);
     assert!(find_started(1, inode).unwrap().is_none());
     assert!(find_started(own, 1).unwrap().is_none());
-    assert!(Path::new("/proc/self").exists());
+
+    // The program is gone; what it left behind is not it.
+    set_child_subreaper(Some(getpid())).unwrap();
+    let mut program = start(&config("sh -c 'exec 3<&0; sleep 1000 <&3 & echo $!'"));
+    let stray = Pid::from_raw(program.line().parse().unwrap());
+    program.wait();
+    reap(&program.living).unwrap();
+    let inode = pipe_inode(program.stdin.as_ref().unwrap()).unwrap();
+    assert!(find_started(own, inode).unwrap().is_none());
+    kill(&program.living, Signal(9), true).unwrap();
+    waitpid(stray, WaitOptions::empty()).unwrap();
+    set_child_subreaper(None).unwrap();
 }

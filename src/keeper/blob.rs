@@ -133,7 +133,12 @@ mod tests {
             (good[..good.len() - 1].to_vec(), SEALS, "another length"),
             ([&good[..], b"x"].concat(), SEALS, "another length"),
         ];
-        for (place, reason) in [(0, "does not begin"), (9, "another length"), (17, "checksum"), (25, "checksum")] {
+        for (place, reason) in [
+            (0, "does not begin"),
+            (9, "another length"),
+            (17, "checksum"),
+            (25, "checksum"),
+        ] {
             let mut bytes = good.clone();
             bytes[place] ^= 1;
             table.push((bytes, SEALS, reason));

@@ -11,8 +11,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::exits::Exits;
-use super::park::Park;
 use super::packet::link_pair;
+use super::park::Park;
 use super::will::{Heir, OWN_BINARY, Will, own_name, set_inherited};
 use super::wishes::WISHES;
 use crate::fleet::Stamp;
@@ -59,7 +59,12 @@ impl Birth {
     }
 
     /// Starts a brain that holds every parked descriptor.
-    pub(super) fn start(&self, incarnation: u32, park: &Park, exits: &mut Exits) -> io::Result<Brain> {
+    pub(super) fn start(
+        &self,
+        incarnation: u32,
+        park: &Park,
+        exits: &mut Exits,
+    ) -> io::Result<Brain> {
         let (link, its_end) = link_pair()?;
         let will = Will {
             parked: park.numbers(),

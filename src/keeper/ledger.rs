@@ -89,7 +89,9 @@ impl Ledger {
             let (even, odd) = bytes.split_at(COPY);
             let (sequence, payload, damaged) = newest(&Copy::parse(even), &Copy::parse(odd));
             sequences.push(sequence);
-            contents.slots.extend(payload.map(|payload| (slot, payload)));
+            contents
+                .slots
+                .extend(payload.map(|payload| (slot, payload)));
             contents.damaged.extend(damaged.then_some(slot));
         }
         Ok((Ledger { memfd, sequences }, contents))
@@ -110,7 +112,11 @@ impl Ledger {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         // PAYLOAD_MAX fits 16 bits.
-        self.write_copy(slot, u16::try_from(payload.len()).unwrap_or(VACATED), payload)
+        self.write_copy(
+            slot,
+            u16::try_from(payload.len()).unwrap_or(VACATED),
+            payload,
+        )
     }
 
     /// Empties a slot.
@@ -270,7 +276,10 @@ mod tests {
     #[test]
     fn bounds_are_refused_by_name() {
         let mut ledger = Ledger::create().unwrap();
-        let error = ledger.write(0, &[0; PAYLOAD_MAX + 1]).unwrap_err().to_string();
+        let error = ledger
+            .write(0, &[0; PAYLOAD_MAX + 1])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("longer than 496"), "{error}");
         let error = ledger.write(SLOTS_MAX, b"").unwrap_err().to_string();
         assert!(error.contains("65536 slots"), "{error}");

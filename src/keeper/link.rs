@@ -85,7 +85,9 @@ impl Link {
 
     /// An exit told by the keeper has been dealt with and need not be told to a successor.
     pub fn acknowledge(&self, record: ExitRecord) -> io::Result<()> {
-        let ExitRecord { pid, start_time, .. } = record;
+        let ExitRecord {
+            pid, start_time, ..
+        } = record;
         self.send(&FromBrain::Acknowledge { pid, start_time }, &[])
     }
 
@@ -102,10 +104,12 @@ impl Link {
     /// Waits for what the keeper tells. After `Gone` there is nothing but `Gone`.
     pub async fn next(&self) -> FromKeeper {
         loop {
-            let received = self.socket.read_with(|socket| match packet::receive(socket) {
-                Ok(Received::Nothing) => Err(io::ErrorKind::WouldBlock.into()),
-                received => received,
-            });
+            let received = self
+                .socket
+                .read_with(|socket| match packet::receive(socket) {
+                    Ok(Received::Nothing) => Err(io::ErrorKind::WouldBlock.into()),
+                    received => received,
+                });
             let packet = match received.await {
                 Ok(Received::Packet(packet, _)) => packet,
                 Ok(Received::Unreadable | Received::Nothing) => continue,
@@ -139,7 +143,10 @@ impl Link {
     }
 
     fn wait_until_writable(&self) -> io::Result<()> {
-        let mut socket = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::OUT)];
+        let mut socket = [PollFd::from_borrowed_fd(
+            self.socket.as_fd(),
+            PollFlags::OUT,
+        )];
         let most = Timespec::try_from(SEND_MAX).map_err(io::Error::other)?;
         match poll(&mut socket, Some(&most)) {
             Ok(_) | Err(Errno::INTR) => Ok(()),

@@ -138,7 +138,15 @@ mod tests {
 
     #[test]
     fn damage_is_refused() {
-        for packet in [&[][..], &[1], &[2, 3], &[1, 99], &[1, 3, 0], &[1, 0, 250], &[1, 4]] {
+        for packet in [
+            &[][..],
+            &[1],
+            &[2, 3],
+            &[1, 99],
+            &[1, 3, 0],
+            &[1, 0, 250],
+            &[1, 4],
+        ] {
             assert_eq!(decode::<FromBrain>(packet), None, "{packet:?}");
         }
         assert!(encode(&FromBrain::Park(vec![ParkKey::Stderr(u64::MAX); 500])).is_none());

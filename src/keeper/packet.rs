@@ -20,7 +20,12 @@ const CONTROL_MAX: usize = cmsg_space!(ScmRights(PARK_BATCH));
 /// The two ends of a link, neither of which ever blocks.
 pub(super) fn link_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
+    Ok(socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        flags,
+        None,
+    )?)
 }
 
 /// Sends a packet with at most [`PARK_BATCH`] descriptors; `WouldBlock` if it must wait.

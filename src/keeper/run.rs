@@ -126,7 +126,9 @@ impl Keeper {
         let own_pid = std::process::id().cast_signed();
         let inherited = oom_score_adj();
         let exempt = set_oom_score_adj(OOM_EXEMPT).is_ok();
-        let brains = inherited.filter(|_| exempt).map(|value| value.min(OOM_BRAIN));
+        let brains = inherited
+            .filter(|_| exempt)
+            .map(|value| value.min(OOM_BRAIN));
         Ok(Keeper {
             signals,
             park: Park::new(parked, getrlimit(Resource::Nofile).current),
@@ -174,10 +176,20 @@ impl Keeper {
         let left = deadline.map(|at| at.since(now().stamp));
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
         let mut sources = Vec::with_capacity(2);
-        sources.push(PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN));
+        sources.push(PollFd::from_borrowed_fd(
+            self.signals.as_fd(),
+            PollFlags::IN,
+        ));
         if let Some(link) = self.brain.as_ref().and_then(|brain| brain.link.as_ref()) {
-            let wanted = if self.link_full { PollFlags::OUT } else { PollFlags::empty() };
-            sources.push(PollFd::from_borrowed_fd(link.as_fd(), PollFlags::IN | wanted));
+            let wanted = if self.link_full {
+                PollFlags::OUT
+            } else {
+                PollFlags::empty()
+            };
+            sources.push(PollFd::from_borrowed_fd(
+                link.as_fd(),
+                PollFlags::IN | wanted,
+            ));
         }
         if let Err(error) = poll(&mut sources, timeout.as_ref())
             && error != Errno::INTR
@@ -272,7 +284,11 @@ impl Keeper {
     fn reap(&mut self, now: Stamp) -> Option<u8> {
         while let Ok(Some(ended)) = peek_any() {
             let mut end = None;
-            if self.brain.as_ref().is_some_and(|brain| brain.pid == ended.pid) {
+            if self
+                .brain
+                .as_ref()
+                .is_some_and(|brain| brain.pid == ended.pid)
+            {
                 end = self.brain_ended(ended.status, now);
             } else {
                 self.record(ended);
@@ -320,7 +336,10 @@ impl Keeper {
         if self.brain.is_some() || now < self.start_at {
             return None;
         }
-        match self.birth.start(self.incarnation + 1, &self.park, &mut self.exits) {
+        match self
+            .birth
+            .start(self.incarnation + 1, &self.park, &mut self.exits)
+        {
             Ok(brain) => {
                 self.incarnation += 1;
                 self.brain = Some(brain);

@@ -158,21 +158,31 @@ fn remove_role_variable() {
 /// Lets a descriptor survive exec, or not. Async-signal-safe.
 #[allow(unsafe_code)]
 pub(super) fn set_inherited(number: RawFd, inherited: bool) -> Result<(), Errno> {
-    let flags = if inherited { FdFlags::empty() } else { FdFlags::CLOEXEC };
+    let flags = if inherited {
+        FdFlags::empty()
+    } else {
+        FdFlags::CLOEXEC
+    };
     // SAFETY: borrowed for this call only, by a caller that holds it open.
     unsafe { fcntl_setfd(BorrowedFd::borrow_raw(number), flags) }
 }
 
 /// The name this process was started under.
 pub(super) fn own_name() -> OsString {
-    std::env::args_os().next().unwrap_or_else(|| "appctl".into())
+    std::env::args_os()
+        .next()
+        .unwrap_or_else(|| "appctl".into())
 }
 
 /// Replaces this process by the keeper (exec of our own binary with the same arguments, so that
 /// nothing of the boot phase stays in memory); returns only on failure, with everything undone.
 pub fn become_keeper(estate: Estate) -> io::Error {
     let will = Will {
-        parked: estate.parked.iter().map(|(key, fd)| (*key, fd.as_raw_fd())).collect(),
+        parked: estate
+            .parked
+            .iter()
+            .map(|(key, fd)| (*key, fd.as_raw_fd()))
+            .collect(),
         heir: Heir::Keeper {
             lock: estate.lock.as_ref().map(AsRawFd::as_raw_fd),
             ready: estate.ready.as_ref().map(AsRawFd::as_raw_fd),

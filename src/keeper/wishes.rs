@@ -59,8 +59,15 @@ impl Wishes {
 
     /// The brain died: its successor must hear what may have been lost with it.
     pub(super) fn brain_died(&mut self) {
-        for notice in std::mem::take(&mut self.unsettled).into_iter().chain(self.stop) {
-            if !self.untold.iter().any(|other| other.number == notice.number) {
+        for notice in std::mem::take(&mut self.unsettled)
+            .into_iter()
+            .chain(self.stop)
+        {
+            if !self
+                .untold
+                .iter()
+                .any(|other| other.number == notice.number)
+            {
                 self.untold.push(notice);
             }
         }
@@ -68,7 +75,10 @@ impl Wishes {
 }
 
 fn is_stop(notice: SignalNotice) -> bool {
-    matches!(i32::from(notice.number), libc::SIGTERM | libc::SIGINT | libc::SIGQUIT)
+    matches!(
+        i32::from(notice.number),
+        libc::SIGTERM | libc::SIGINT | libc::SIGQUIT
+    )
 }
 
 fn put(notices: &mut Vec<SignalNotice>, notice: SignalNotice) {
@@ -112,10 +122,13 @@ mod tests {
                 other => panic!("{other}"),
             }
         }
-        let names = wishes.untold.iter().map(|notice| match i32::from(notice.number) {
-            libc::SIGHUP => 'H',
-            _ => 'T',
-        });
+        let names = wishes
+            .untold
+            .iter()
+            .map(|notice| match i32::from(notice.number) {
+                libc::SIGHUP => 'H',
+                _ => 'T',
+            });
         names.collect()
     }
 

@@ -73,9 +73,8 @@ impl Identity {
         set_thread_res_uid(self.uid, self.uid, self.uid).map_err(|error| (User, error))?;
         let root = Uid::ROOT;
         let back = self.uid != root && set_thread_res_uid(root, root, root).is_ok();
-        let group_back = self.uid != root
-            && self.gid != Gid::ROOT
-            && set_thread_gid(Gid::ROOT).is_ok();
+        let group_back =
+            self.uid != root && self.gid != Gid::ROOT && set_thread_gid(Gid::ROOT).is_ok();
         if back || group_back || getuid() != self.uid || getgid() != self.gid {
             return Err((Verify, Errno::PERM));
         }
@@ -100,7 +99,10 @@ pub fn drop_privileges(user: &UserSpec) -> Result<(), String> {
         IdentityStep::Group => "Could not set group id of effective user".to_owned(),
         IdentityStep::User => format!("Could not set user id {}: {error}", user.uid),
         IdentityStep::Verify => {
-            format!("Could not set user id {}: privileges could be taken back", user.uid)
+            format!(
+                "Could not set user id {}: privileges could be taken back",
+                user.uid
+            )
         }
     })
 }

@@ -93,7 +93,7 @@ impl Child {
         rustix::process::setpgid(None, None)?;
 
         progress.enter(Stage::FileLimit);
-        setrlimit(Resource::Nofile, self.nofile.clone())?;
+        setrlimit(Resource::Nofile, self.nofile)?;
 
         if let Some(value) = &self.oom_score_adj {
             progress.enter(Stage::OomScore);

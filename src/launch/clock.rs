@@ -12,7 +12,11 @@ pub fn now() -> Moment {
     let seconds = u64::try_from(monotonic.tv_sec).unwrap_or(0);
     let nanoseconds = u64::try_from(monotonic.tv_nsec).unwrap_or(0);
     Moment {
-        stamp: Stamp(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)),
+        stamp: Stamp(
+            seconds
+                .saturating_mul(1_000_000_000)
+                .saturating_add(nanoseconds),
+        ),
         wall: wall.tv_sec,
     }
 }

@@ -42,8 +42,12 @@ pub(super) fn resolve(
     let file = if program.contains('/') {
         PathBuf::from(program)
     } else {
-        found_in(search.unwrap_or(OsStr::new(PATH_DEFAULT)), program, directory)
-            .unwrap_or_else(|| PathBuf::from(program))
+        found_in(
+            search.unwrap_or(OsStr::new(PATH_DEFAULT)),
+            program,
+            directory,
+        )
+        .unwrap_or_else(|| PathBuf::from(program))
     };
     check(&file, directory)?;
     Ok(Resolved { file, words })
@@ -76,11 +80,20 @@ fn check(file: &Path, directory: Option<&Path>) -> Result<(), SpawnFailure> {
         return refused(NoFile, format!("can't find command '{shown}'"));
     };
     if metadata.is_dir() {
-        refused(NotExecutable, format!("command at '{shown}' is a directory"))
+        refused(
+            NotExecutable,
+            format!("command at '{shown}' is a directory"),
+        )
     } else if metadata.permissions().mode() & 0o111 == 0 {
-        refused(NotExecutable, format!("command at '{shown}' is not executable"))
+        refused(
+            NotExecutable,
+            format!("command at '{shown}' is not executable"),
+        )
     } else if access(&here, Access::EXEC_OK).is_err() {
-        refused(NotExecutable, format!("no permission to run command '{shown}'"))
+        refused(
+            NotExecutable,
+            format!("no permission to run command '{shown}'"),
+        )
     } else {
         Ok(())
     }
@@ -165,28 +178,47 @@ mod tests {
         place("first/plain", 0o644);
         place("second/plain", 0o755);
         place("second/tool", 0o755);
-        let search = PathBuf::from(format!("{}:{}", at("first").display(), at("second").display()));
+        let search = PathBuf::from(format!(
+            "{}:{}",
+            at("first").display(),
+            at("second").display()
+        ));
         let show = |path: PathBuf| path.display().to_string();
         let dir = Some(home.path());
 
         assert_eq!(text("tool -x", None, &search), show(at("second/tool")));
         // The first that exists wins although the second could be executed.
         let plain = at("first/plain");
-        let refused = format!("NotExecutable command at '{}' is not executable", plain.display());
+        let refused = format!(
+            "NotExecutable command at '{}' is not executable",
+            plain.display()
+        );
         assert_eq!(text("plain", None, &search), refused);
-        assert_eq!(text("nowhere", None, &search), "NoFile can't find command 'nowhere'");
-        assert_eq!(text("./x/y", None, &search), "NoFile can't find command './x/y'");
+        assert_eq!(
+            text("nowhere", None, &search),
+            "NoFile can't find command 'nowhere'"
+        );
+        assert_eq!(
+            text("./x/y", None, &search),
+            "NoFile can't find command './x/y'"
+        );
         assert_eq!(text("", None, &search), "NotExecutable command is empty");
         assert_eq!(
             text("a 'b", None, &search),
             "NotExecutable can't parse command 'a 'b': No closing quotation"
         );
         let first = at("first");
-        let refused = format!("NotExecutable command at '{}' is a directory", first.display());
+        let refused = format!(
+            "NotExecutable command at '{}' is a directory",
+            first.display()
+        );
         assert_eq!(text(&show(first), None, &search), refused);
         // Relative to the directory it will be executed in, not to ours.
         assert_eq!(text("second/tool", dir, &search), "second/tool");
-        assert_eq!(text("second/tool", None, &search), "NoFile can't find command 'second/tool'");
+        assert_eq!(
+            text("second/tool", None, &search),
+            "NoFile can't find command 'second/tool'"
+        );
         assert_eq!(text("tool", dir, Path::new("nope:second")), "second/tool");
         // A missing directory is the child's to tell.
         assert_eq!(text("bin/x", Some(&at("missing")), &search), "bin/x");

@@ -40,7 +40,11 @@ mod tests {
     use super::*;
     use crate::launch::spawn::tests::launch_config;
 
-    fn environment(ours: &[(&str, &str)], configured: &[(&str, &str)], url: Option<&str>) -> String {
+    fn environment(
+        ours: &[(&str, &str)],
+        configured: &[(&str, &str)],
+        url: Option<&str>,
+    ) -> String {
         let own = |(key, value): &(&str, &str)| (OsString::from(*key), OsString::from(*value));
         let mut config = launch_config("true");
         config.serverurl = url.map(str::to_owned);
@@ -62,13 +66,21 @@ mod tests {
     #[test]
     fn later_wins() {
         assert_eq!(
-            environment(&[("A", "ours"), ("B", "ours")], &[("B", "conf")], Some("unix:///s")),
+            environment(
+                &[("A", "ours"), ("B", "ours")],
+                &[("B", "conf")],
+                Some("unix:///s")
+            ),
             "A=ours B=conf SUPERVISOR_ENABLED=1 SUPERVISOR_GROUP_NAME=web \
              SUPERVISOR_PROCESS_NAME=web_01 SUPERVISOR_SERVER_URL=unix:///s"
         );
         // The configuration may override Supervisor's variables too.
         assert_eq!(
-            environment(&[("SUPERVISOR_ENABLED", "0")], &[("SUPERVISOR_GROUP_NAME", "x")], None),
+            environment(
+                &[("SUPERVISOR_ENABLED", "0")],
+                &[("SUPERVISOR_GROUP_NAME", "x")],
+                None
+            ),
             "SUPERVISOR_ENABLED=1 SUPERVISOR_GROUP_NAME=x SUPERVISOR_PROCESS_NAME=web_01"
         );
     }

@@ -30,20 +30,31 @@ pub struct Limits {
 /// number of descriptors further, to the hard limit. To be called while still privileged.
 ///
 /// Returns what programs get, and the lines for the log. The error is a whole sentence.
-pub fn raise(minfds: u64, minprocs: u64) -> Result<(Limits, Vec<String>), String> {
+pub fn raise_limits(minfds: u64, minprocs: u64) -> Result<(Limits, Vec<String>), String> {
     let mut lines = Vec::new();
     let asked = [
-        (Resource::Nofile, "RLIMIT_NOFILE", "file descriptors", "minfds", minfds),
-        (Resource::Nproc, "RLIMIT_NPROC", "processes", "minprocs", minprocs),
+        (
+            Resource::Nofile,
+            "RLIMIT_NOFILE",
+            "file descriptors",
+            "minfds",
+            minfds,
+        ),
+        (
+            Resource::Nproc,
+            "RLIMIT_NPROC",
+            "processes",
+            "minprocs",
+            minprocs,
+        ),
     ];
     for (resource, name, what, option, minimum) in asked {
         let Some(wanted) = raised_to(&getrlimit(resource), minimum) else {
             continue;
         };
         let hard = getrlimit(resource).maximum;
-        setrlimit(resource, wanted).map_err(|error| {
-            refusal(what, option, minimum, hard, &io::Error::from(error))
-        })?;
+        setrlimit(resource, wanted)
+            .map_err(|error| refusal(what, option, minimum, hard, &io::Error::from(error)))?;
         lines.push(format!("Increased {name} limit to {minimum}"));
     }
     let programs = getrlimit(Resource::Nofile);
@@ -116,8 +127,16 @@ mod tests {
             (limit(Some(1024), Some(4096)), 1024, None),
             (limit(Some(1024), Some(4096)), 200, None),
             (limit(None, None), 1024, None),
-            (limit(Some(256), Some(4096)), 1024, Some((Some(1024), Some(4096)))),
-            (limit(Some(256), Some(512)), 1024, Some((Some(1024), Some(1024)))),
+            (
+                limit(Some(256), Some(4096)),
+                1024,
+                Some((Some(1024), Some(4096))),
+            ),
+            (
+                limit(Some(256), Some(512)),
+                1024,
+                Some((Some(1024), Some(1024))),
+            ),
             (limit(Some(256), None), 1024, Some((Some(1024), None))),
         ];
         for (before, minimum, expected) in table {

@@ -28,7 +28,7 @@ pub use accounts::drop_privileges;
 pub use clock::now;
 pub use deaths::Deaths;
 pub use intent::{find_started, pipe_inode};
-pub use limits::{Limits, raise};
+pub use limits::{Limits, raise_limits};
 pub use living::{Living, adopt, peek_exit, reap};
 pub use signal::kill;
 pub use spawn::{ChildEnds, spawn};

@@ -21,12 +21,12 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_
 use super::accounts::Identity;
 use super::child::{Child, StringTable};
 use super::command::{Resolved, resolve};
+use super::environment;
 use super::limits::{Limits, oom_score_adj};
 use super::living::Living;
 use super::mask::{SignalMask, SignalSet};
 use super::stage::{Progress, Stage};
 use super::stat::ProcessStat;
-use super::environment;
 use crate::config::LaunchConfig;
 use crate::fleet::{ProcessName, SpawnFailure, SpawnFailureKind};
 
@@ -84,7 +84,9 @@ fn prepare(
     let pairs = environment.iter().map(|(key, value)| {
         if key.is_empty() || key.as_bytes().contains(&b'=') {
             let key = key.display();
-            return Err(other(format!("environment: '{key}' cannot be the name of a variable")));
+            return Err(other(format!(
+                "environment: '{key}' cannot be the name of a variable"
+            )));
         }
         let pair = [key.as_bytes(), b"=", value.as_bytes()].concat();
         c_string("environment", OsString::from_vec(pair))
@@ -100,7 +102,9 @@ fn prepare(
             .filter(|wanted| inherited.is_some_and(|ours| ours < *wanted))
             .map(|wanted| wanted.to_string().into_bytes()),
         identity: identity.flatten(),
-        directory: directory.map(|path| c_string("directory", path)).transpose()?,
+        directory: directory
+            .map(|path| c_string("directory", path))
+            .transpose()?,
         umask: config.umask,
         file: c_string("command", &command.file)?,
         arguments: StringTable::new(words.collect::<Result<_, _>>()?),
@@ -147,13 +151,18 @@ fn start(child: Child, ends: ChildEnds, progress: Progress) -> Result<Living, (S
         .map_err(|error| {
             // A child that lives failed nowhere; it is the parent that could not go on.
             let failed_in_child = progress.running().is_none();
-            let stage = if failed_in_child { progress.stage() } else { Stage::Fork };
+            let stage = if failed_in_child {
+                progress.stage()
+            } else {
+                Stage::Fork
+            };
             (stage, error)
         })?
         .id()
         .cast_signed();
     let process = Pid::from_raw(pid).ok_or_else(|| in_parent(io::ErrorKind::NotFound.into()))?;
-    let pidfd = pidfd_open(process, PidfdFlags::empty()).map_err(|error| in_parent(error.into()))?;
+    let pidfd =
+        pidfd_open(process, PidfdFlags::empty()).map_err(|error| in_parent(error.into()))?;
     unknown.known();
     Ok(Living {
         pid,
@@ -165,7 +174,8 @@ fn start(child: Child, ends: ChildEnds, progress: Progress) -> Result<Living, (S
 /// A command whose child runs [`Child::become_program`] as its last step before exec.
 #[allow(unsafe_code)]
 fn command(child: Child, progress: Arc<Progress>) -> Command {
-    let mut command = std::process::Command::new(Path::new(OsStr::from_bytes(child.file.as_bytes())));
+    let mut command =
+        std::process::Command::new(Path::new(OsStr::from_bytes(child.file.as_bytes())));
     // SAFETY: become_program makes only async-signal-safe calls.
     unsafe { command.pre_exec(move || Err(child.become_program(&progress))) };
     Command::from(command)
@@ -199,7 +209,9 @@ fn need_no_driver_thread() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let mut driver = Box::pin(async_process::driver());
-        let _ = driver.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let _ = driver
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
         std::mem::forget(driver);
     });
 }
@@ -232,7 +244,11 @@ fn stage_failure(
 ) -> SpawnFailure {
     let user = config.user.as_ref().map_or("", |user| user.name.as_str());
     let file = command.file.display();
-    let directory = config.directory.as_deref().unwrap_or(Path::new("")).display();
+    let directory = config
+        .directory
+        .as_deref()
+        .unwrap_or(Path::new(""))
+        .display();
     let doing = match stage {
         Stage::Fork => "starting".to_owned(),
         Stage::Descriptors => "marking the daemon's descriptors to be closed".to_owned(),
@@ -292,6 +308,39 @@ pub(super) mod tests {
         }
     }
 
+    /// Its brain died between fork and here: it must not become a program nobody knows.
+    #[test]
+    fn a_child_whose_parent_is_gone_never_runs() {
+        let home = tempfile::tempdir().unwrap();
+        let witness = home.path().join("ran");
+        let config = launch_config(&format!("touch {}", witness.display()));
+        let limits = Limits {
+            nofile_soft: Some(64),
+            nofile_hard: Some(64),
+            oom_score_adj: None,
+        };
+        let environment = std::env::vars_os().collect();
+        let search = std::env::var_os("PATH");
+        let command = resolve(&config.command, None, search.as_deref()).unwrap();
+        for (gone, code) in [(true, 127), (false, 0)] {
+            let mut child = prepare(&config, &limits, &command, &environment).unwrap();
+            if gone {
+                child.parent = 1;
+            }
+            let null = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+            let ends = ChildEnds {
+                stdin: null(),
+                stdout: null(),
+                stderr: None,
+            };
+            let living = start(child, ends, Progress::new().unwrap()).unwrap();
+            let pid = Pid::from_raw(living.pid);
+            let (_, status) = waitpid(pid, WaitOptions::empty()).unwrap().unwrap();
+            assert_eq!(status.exit_status(), Some(code));
+            assert_eq!(witness.exists(), !gone);
+        }
+    }
+
     #[test]
     fn what_fails_before_there_is_a_child_reads_as_in_supervisor() {
         let name = ProcessName {
@@ -300,9 +349,18 @@ pub(super) mod tests {
         };
         let table = [
             (libc::EMFILE, "too many open files to spawn 'web_01'"),
-            (libc::EAGAIN, "Too many processes in process table to spawn 'web_01'"),
-            (libc::ENOMEM, "unknown error during fork for 'web_01': ENOMEM"),
-            (libc::EPERM, "unknown error during fork for 'web_01': Operation not permitted"),
+            (
+                libc::EAGAIN,
+                "Too many processes in process table to spawn 'web_01'",
+            ),
+            (
+                libc::ENOMEM,
+                "unknown error during fork for 'web_01': ENOMEM",
+            ),
+            (
+                libc::EPERM,
+                "unknown error during fork for 'web_01': Operation not permitted",
+            ),
         ];
         for (number, text) in table {
             let error = io::Error::from_raw_os_error(number);
@@ -329,22 +387,73 @@ pub(super) mod tests {
             words: vec![],
         };
         let table = [
-            (Stage::Descriptors, libc::EBADF, "marking the daemon's descriptors to be closed: Bad file descriptor"),
-            (Stage::ProcessGroup, libc::EPERM, "making a process group: Operation not permitted"),
-            (Stage::FileLimit, libc::EPERM, "setting RLIMIT_NOFILE to 64: Operation not permitted"),
-            (Stage::OomScore, libc::EACCES, "setting oom_score_adj to 5: Permission denied"),
-            (Stage::Groups, libc::EINVAL, "setting the groups of user app: Invalid argument"),
-            (Stage::Group, libc::EPERM, "setting the group id of user app: Operation not permitted (only root can start programs as another user)"),
-            (Stage::User, libc::EAGAIN, "setting the user id of user app: Resource temporarily unavailable"),
-            (Stage::VerifyUser, libc::EPERM, "giving up privileges for user app for good: Operation not permitted"),
-            (Stage::Directory, libc::ENOENT, "changing directory to /d: No such file or directory"),
-            (Stage::Exec, libc::EACCES, "executing /bin/x: Permission denied"),
-            (Stage::Exec, libc::ENOENT, "executing /bin/x: No such file or directory (the interpreter it names is missing)"),
-            (Stage::Exec, libc::ENOEXEC, "executing /bin/x: Exec format error (neither a program nor a script with a #! line)"),
+            (
+                Stage::Descriptors,
+                libc::EBADF,
+                "marking the daemon's descriptors to be closed: Bad file descriptor",
+            ),
+            (
+                Stage::ProcessGroup,
+                libc::EPERM,
+                "making a process group: Operation not permitted",
+            ),
+            (
+                Stage::FileLimit,
+                libc::EPERM,
+                "setting RLIMIT_NOFILE to 64: Operation not permitted",
+            ),
+            (
+                Stage::OomScore,
+                libc::EACCES,
+                "setting oom_score_adj to 5: Permission denied",
+            ),
+            (
+                Stage::Groups,
+                libc::EINVAL,
+                "setting the groups of user app: Invalid argument",
+            ),
+            (
+                Stage::Group,
+                libc::EPERM,
+                "setting the group id of user app: Operation not permitted (only root can start programs as another user)",
+            ),
+            (
+                Stage::User,
+                libc::EAGAIN,
+                "setting the user id of user app: Resource temporarily unavailable",
+            ),
+            (
+                Stage::VerifyUser,
+                libc::EPERM,
+                "giving up privileges for user app for good: Operation not permitted",
+            ),
+            (
+                Stage::Directory,
+                libc::ENOENT,
+                "changing directory to /d: No such file or directory",
+            ),
+            (
+                Stage::Exec,
+                libc::EACCES,
+                "executing /bin/x: Permission denied",
+            ),
+            (
+                Stage::Exec,
+                libc::ENOENT,
+                "executing /bin/x: No such file or directory (the interpreter it names is missing)",
+            ),
+            (
+                Stage::Exec,
+                libc::ENOEXEC,
+                "executing /bin/x: Exec format error (neither a program nor a script with a #! line)",
+            ),
         ];
         for (stage, number, text) in table {
             let error = io::Error::from_raw_os_error(number);
-            assert_eq!(stage_failure(stage, &config, &limits, &command, &error).text, text);
+            assert_eq!(
+                stage_failure(stage, &config, &limits, &command, &error).text,
+                text
+            );
         }
     }
 }

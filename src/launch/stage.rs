@@ -64,9 +64,8 @@ impl Progress {
     pub(super) fn new() -> io::Result<Progress> {
         let access = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: the kernel chooses an address that is not in use. Zeroes are a valid `Page`.
-        let page = unsafe {
-            mmap_anonymous(std::ptr::null_mut(), LENGTH, access, MapFlags::SHARED)
-        }?;
+        let page =
+            unsafe { mmap_anonymous(std::ptr::null_mut(), LENGTH, access, MapFlags::SHARED) }?;
         NonNull::new(page.cast())
             .map(Progress)
             .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))
@@ -96,7 +95,9 @@ impl Progress {
     /// Parent: the stage entered last.
     pub(super) fn stage(&self) -> Stage {
         let entered = self.page().stage.load(Ordering::SeqCst);
-        let known = Stage::ALL.into_iter().find(|stage| *stage as u32 == entered);
+        let known = Stage::ALL
+            .into_iter()
+            .find(|stage| *stage as u32 == entered);
         known.unwrap_or(Stage::Fork)
     }
 

@@ -77,7 +77,14 @@ mod tests {
 
     #[test]
     fn damage_is_refused() {
-        for text in ["", "42", "42 (x", "42 (x)", "42 (x) S 1 2 3", "42 (x) S a b c d e f g h i j k l m n o p q r s"] {
+        for text in [
+            "",
+            "42",
+            "42 (x",
+            "42 (x)",
+            "42 (x) S 1 2 3",
+            "42 (x) S a b c d e f g h i j k l m n o p q r s",
+        ] {
             assert_eq!(ProcessStat::parse(text.as_bytes()), None, "{text:?}");
         }
         assert_eq!(ProcessStat::parse(b"1 (x) \xff"), None);

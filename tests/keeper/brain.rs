@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use appctl::config::LaunchConfig;
 use appctl::fleet::{ExitStatus, ProcessName};
 use appctl::keeper::{FromKeeper, Inheritance, Link, ParkKey};
-use appctl::launch::{ChildEnds, Limits, spawn};
+use appctl::launch::{ChildEnds, Limits, find_started, pipe_inode, spawn};
 use async_io::Async;
 use futures_lite::future::{block_on, or};
+use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Resource, Signal, getpid, getrlimit, kill_process};
 
 enum Woken {
@@ -38,7 +39,11 @@ fn show(status: ExitStatus) -> String {
 }
 
 pub fn run(link: Link, inheritance: Inheritance) -> ExitCode {
-    let keys: Vec<String> = inheritance.parked.iter().map(|(key, _)| format!("{key:?}")).collect();
+    let keys: Vec<String> = inheritance
+        .parked
+        .iter()
+        .map(|(key, _)| format!("{key:?}"))
+        .collect();
     tell(&format!(
         "brain {} pid {} keeper {} parked {} {}",
         inheritance.incarnation,
@@ -51,7 +56,10 @@ pub fn run(link: Link, inheritance: Inheritance) -> ExitCode {
         tell(&format!("inherited {} {}", record.pid, show(record.status)));
     }
     let commands = Async::new(io::stdin().as_fd().try_clone_to_owned().unwrap()).unwrap();
-    let mut brain = Brain { link: Some(link), inheritance };
+    let mut brain = Brain {
+        link: Some(link),
+        inheritance,
+    };
     loop {
         match brain.next(&commands) {
             Woken::Keeper(told) => brain.told(told),
@@ -69,7 +77,9 @@ async fn line(commands: &Async<OwnedFd>) -> Woken {
     let mut line = Vec::new();
     loop {
         let mut byte = [0];
-        let read = commands.read_with(|fd| Ok(rustix::io::read(fd, &mut byte)?)).await;
+        let read = commands
+            .read_with(|fd| Ok(rustix::io::read(fd, &mut byte)?))
+            .await;
         match (read, byte) {
             (Ok(1), [b'\n']) => break,
             (Ok(1), [byte]) => line.push(byte),
@@ -96,7 +106,10 @@ impl Brain {
                 tell(&format!("exited {} {}", record.pid, show(record.status)));
             }
             FromKeeper::Signal(notice) => {
-                tell(&format!("signal {} from {} uid {}", notice.number, notice.pid, notice.uid));
+                tell(&format!(
+                    "signal {} from {} uid {}",
+                    notice.number, notice.pid, notice.uid
+                ));
             }
             FromKeeper::NotParked(keys) => tell(&format!("not parked {}", keys.len())),
             FromKeeper::Gone => {
@@ -118,8 +131,13 @@ impl Brain {
             "leave" => self.link().leave(u8::try_from(number()).unwrap()).unwrap(),
             "exit" => return Some(ExitCode::from(u8::try_from(number()).unwrap())),
             "die" => kill_process(getpid(), Signal::KILL).unwrap(),
-            // Everything in one go, the keeper may not come to run in between.
+            // In one go, and more than the keeper reads at once.
             "last-words" => {
+                let null = File::open("/dev/null").unwrap();
+                for number in 0..100 {
+                    let key = ParkKey::Stderr(number);
+                    self.link().park(&[(key, null.as_fd())]).unwrap();
+                }
                 self.park_pipe(77, "last words");
                 self.link().ready().unwrap();
                 kill_process(getpid(), Signal::KILL).unwrap();
@@ -134,9 +152,14 @@ impl Brain {
                 self.park_pipe(key.parse().unwrap(), text);
             }
             "many" => self.park_many(usize::try_from(number()).unwrap()),
-            "unpark" => self.link().unpark(&[ParkKey::Stdout(rest.parse().unwrap())]).unwrap(),
+            "unpark" => self
+                .link()
+                .unpark(&[ParkKey::Stdout(rest.parse().unwrap())])
+                .unwrap(),
             "read" => self.read(rest.parse().unwrap()),
-            "start" => self.start(rest),
+            "start" => self.start(rest, File::open("/dev/null").unwrap().into()),
+            "storm" => self.storm(),
+            "find" => self.find(rest.parse().unwrap()),
             "acknowledge" => self.acknowledge(number()),
             "environment" => tell(&format!("{:?}", std::env::var_os("APPCTL_ROLE"))),
             other => panic!("{other}"),
@@ -149,7 +172,9 @@ impl Brain {
     fn park_pipe(&self, key: u64, text: &str) {
         let (read, write) = rustix::pipe::pipe().unwrap();
         rustix::io::write(&write, text.as_bytes()).unwrap();
-        self.link().park(&[(ParkKey::Stdout(key), read.as_fd())]).unwrap();
+        self.link()
+            .park(&[(ParkKey::Stdout(key), read.as_fd())])
+            .unwrap();
     }
 
     fn park_many(&self, count: usize) {
@@ -163,7 +188,9 @@ impl Brain {
     /// What an inherited pipe holds.
     fn read(&self, key: u64) {
         let parked = self.inheritance.parked.iter();
-        let found = parked.filter(|(parked, _)| *parked == ParkKey::Stdout(key)).last();
+        let found = parked
+            .rev()
+            .find(|(parked, _)| *parked == ParkKey::Stdout(key));
         let mut buffer = [0; 64];
         let text = match found {
             Some((_, pipe)) => {
@@ -175,7 +202,24 @@ impl Brain {
         tell(&format!("content {text}"));
     }
 
-    fn start(&self, script: &str) {
+    /// Starts programs until it is killed.
+    fn storm(&self) {
+        loop {
+            let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).unwrap();
+            tell(&format!("intent {}", pipe_inode(&read).unwrap()));
+            self.start("exec sleep 1000", read);
+            drop(write);
+        }
+    }
+
+    fn find(&self, inode: u64) {
+        match find_started(self.inheritance.keeper_pid, inode).unwrap() {
+            Some(living) => tell(&format!("found {}", living.pid)),
+            None => tell("found nothing"),
+        }
+    }
+
+    fn start(&self, script: &str, stdin: OwnedFd) {
         let config = LaunchConfig {
             command: format!("sh -c '{script}'"),
             directory: None,
@@ -191,9 +235,12 @@ impl Brain {
             nofile_hard: nofile.maximum,
             oom_score_adj: None,
         };
-        let name = ProcessName { group: "p".into(), process: "p".into() };
+        let name = ProcessName {
+            group: "p".into(),
+            process: "p".into(),
+        };
         let ends = ChildEnds {
-            stdin: File::open("/dev/null").unwrap().into(),
+            stdin,
             stdout: io::stdout().as_fd().try_clone_to_owned().unwrap(),
             stderr: None,
         };
@@ -202,7 +249,12 @@ impl Brain {
     }
 
     fn acknowledge(&self, pid: i32) {
-        for record in self.inheritance.exits.iter().filter(|record| record.pid == pid) {
+        for record in self
+            .inheritance
+            .exits
+            .iter()
+            .filter(|record| record.pid == pid)
+        {
             self.link().acknowledge(*record).unwrap();
         }
     }

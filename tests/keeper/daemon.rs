@@ -60,7 +60,9 @@ impl Daemon {
     }
 
     pub fn command(&mut self, line: &str) {
-        self.commands.write_all(format!("{line}\n").as_bytes()).unwrap();
+        self.commands
+            .write_all(format!("{line}\n").as_bytes())
+            .unwrap();
     }
 
     /// A command that the brain survives.
@@ -126,7 +128,9 @@ impl Daemon {
     pub fn exit_code(&mut self) -> i32 {
         use std::os::unix::process::ExitStatusExt;
         let status = self.child.wait().unwrap();
-        status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
+        status
+            .code()
+            .unwrap_or_else(|| 128 + status.signal().unwrap())
     }
 }
 
@@ -164,7 +168,9 @@ pub fn alive(pid: i32) -> bool {
 pub fn children_of(parent: i32) -> Vec<i32> {
     let text = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
     let text = text.unwrap_or_default();
-    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    text.split_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect()
 }
 
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
