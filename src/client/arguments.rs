@@ -417,9 +417,19 @@ pub struct Shell {}
 
 /// The commands by purpose, in the order of help.
 const PURPOSES: &[(&str, &[&str])] = &[
-    ("Processes", &["status", "start", "stop", "restart", "signal", "pid", "fg", "events"]),
+    (
+        "Processes",
+        &[
+            "status", "start", "stop", "restart", "signal", "pid", "fg", "events",
+        ],
+    ),
     ("Logs", &["tail", "maintail", "clear", "rotate", "reopen"]),
-    ("Configuration", &["check", "avail", "reread", "update", "add", "remove", "reload"]),
+    (
+        "Configuration",
+        &[
+            "check", "avail", "reread", "update", "add", "remove", "reload",
+        ],
+    ),
     ("Daemon", &["daemon", "shutdown", "version"]),
     ("This program", &["shell", "help"]),
 ];
@@ -549,7 +559,10 @@ fn overview() -> String {
         for name in *names {
             let described = info.commands.iter().find(|known| known.name == *name);
             let description = described.map_or(HELP, |known| known.command.description);
-            let first = description.split(['.', ':', ';']).next().unwrap_or_default();
+            let first = description
+                .split(['.', ':', ';'])
+                .next()
+                .unwrap_or_default();
             text.push_str(&format!("  {name:<10} {first}\n"));
         }
     }
@@ -571,7 +584,10 @@ mod tests {
     fn show(line: &str) -> String {
         let words: Vec<String> = line.split_whitespace().map(str::to_string).collect();
         match read(&words) {
-            Line::Do(appctl) => format!("{:?} {:?} {:?}", appctl.config, appctl.socket, appctl.command),
+            Line::Do(appctl) => format!(
+                "{:?} {:?} {:?}",
+                appctl.config, appctl.socket, appctl.command
+            ),
             Line::Show(text) => format!("show: {text}"),
             Line::Wrong(text) => format!("wrong: {text}"),
         }
@@ -580,14 +596,38 @@ mod tests {
     #[test]
     fn lines_are_read_whatever_the_form_of_their_options() {
         let table = [
-            ("tail -100 web", "None None Some(Tail(Tail { follow: false, bytes: Some(100), name: \"web\", channel: \"stdout\" }))"),
-            ("tail web stderr -f", "None None Some(Tail(Tail { follow: true, bytes: None, name: \"web\", channel: \"stderr\" }))"),
-            ("tail -fn5 web", "None None Some(Tail(Tail { follow: true, bytes: Some(5), name: \"web\", channel: \"stdout\" }))"),
-            ("tail --by=7 -- -odd", "None None Some(Tail(Tail { follow: false, bytes: Some(7), name: \"-odd\", channel: \"stdout\" }))"),
-            ("-cFILE -s/run/s status", "Some(\"FILE\") Some(\"/run/s\") Some(Status(Status { json: false, names: [] }))"),
-            ("status a help b --json", "None None Some(Status(Status { json: true, names: [\"a\", \"help\", \"b\"] }))"),
-            ("daemon -dc f", "None None Some(Daemon(DaemonCommand { config: Some(\"f\"), detach: true }))"),
-            ("start --no-w a", "None None Some(Start(Start { no_wait: true, names: [\"a\"] }))"),
+            (
+                "tail -100 web",
+                "None None Some(Tail(Tail { follow: false, bytes: Some(100), name: \"web\", channel: \"stdout\" }))",
+            ),
+            (
+                "tail web stderr -f",
+                "None None Some(Tail(Tail { follow: true, bytes: None, name: \"web\", channel: \"stderr\" }))",
+            ),
+            (
+                "tail -fn5 web",
+                "None None Some(Tail(Tail { follow: true, bytes: Some(5), name: \"web\", channel: \"stdout\" }))",
+            ),
+            (
+                "tail --by=7 -- -odd",
+                "None None Some(Tail(Tail { follow: false, bytes: Some(7), name: \"-odd\", channel: \"stdout\" }))",
+            ),
+            (
+                "-cFILE -s/run/s status",
+                "Some(\"FILE\") Some(\"/run/s\") Some(Status(Status { json: false, names: [] }))",
+            ),
+            (
+                "status a help b --json",
+                "None None Some(Status(Status { json: true, names: [\"a\", \"help\", \"b\"] }))",
+            ),
+            (
+                "daemon -dc f",
+                "None None Some(Daemon(DaemonCommand { config: Some(\"f\"), detach: true }))",
+            ),
+            (
+                "start --no-w a",
+                "None None Some(Start(Start { no_wait: true, names: [\"a\"] }))",
+            ),
             ("", "None None None"),
         ];
         for (line, expected) in table {
@@ -600,9 +640,15 @@ mod tests {
         let table = [
             ("stat", "there is no command stat; did you mean status?"),
             ("help sta", "there is no command sta; did you mean status?"),
-            ("frobnicate", "there is no command frobnicate; `appctl help` lists them"),
+            (
+                "frobnicate",
+                "there is no command frobnicate; `appctl help` lists them",
+            ),
             ("-Z status", "option -Z not recognized; see `appctl help`"),
-            ("status --jsonn", "status: option --jsonn not recognized; see `appctl help status`"),
+            (
+                "status --jsonn",
+                "status: option --jsonn not recognized; see `appctl help status`",
+            ),
         ];
         for (line, expected) in table {
             assert_eq!(show(line), format!("wrong: {expected}"), "{line}");
@@ -626,7 +672,10 @@ mod tests {
             assert!(help.contains(&format!("appctl {}", command.name)), "{help}");
         }
         let overview = overview();
-        assert!(overview.lines().all(|line| line.chars().count() <= 100), "{overview}");
+        assert!(
+            overview.lines().all(|line| line.chars().count() <= 100),
+            "{overview}"
+        );
     }
 
     #[test]

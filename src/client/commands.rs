@@ -120,7 +120,11 @@ impl Commands {
             let Item::Row(row) = item else { return };
             if let Ok(view) = ProcessView::try_from(&row) {
                 views.push(view);
-            } else if let Some(Report { subject, result: Err(refused) }) = Report::of(&row) {
+            } else if let Some(Report {
+                subject,
+                result: Err(refused),
+            }) = Report::of(&row)
+            {
                 output::complain(&format!("{subject}: {}", refused.text));
                 unknown += 1;
             }
@@ -289,7 +293,9 @@ impl Commands {
         let target = output::target();
         let answer = self.daemon.ask(&["events"], |item| {
             let Item::Row(row) = item else { return };
-            let Ok(event) = EventView::try_from(&row) else { return };
+            let Ok(event) = EventView::try_from(&row) else {
+                return;
+            };
             output::line(&match json {
                 true => render::json_line(&EventJson::of(&event)),
                 false => render::event_line(&event, target),
@@ -318,7 +324,11 @@ impl Commands {
             Some(_) => words.extend(["-c", &count]),
         }
         let words = request(&words, log);
-        if follow { self.follow(&words) } else { self.show_log(&words) }
+        if follow {
+            self.follow(&words)
+        } else {
+            self.show_log(&words)
+        }
     }
 
     fn show_log(&mut self, words: &[&str]) -> Outcome {
@@ -362,7 +372,10 @@ impl Commands {
             output::complain(&format!("{}: it is {}, not RUNNING", view.name, view.state));
             return Ok(exit::NOT_DONE);
         }
-        output::complain(&format!("connected to {}; Ctrl-C leaves it running", view.name));
+        output::complain(&format!(
+            "connected to {}; Ctrl-C leaves it running",
+            view.name
+        ));
         match fg::run(&mut self.daemon, &view.name, input) {
             Ok(Ending::Left) => Ok(exit::DONE),
             Ok(Ending::ProcessEnded) => {
@@ -413,7 +426,9 @@ impl Dialect for Commands {
 
     fn commands(&self) -> Vec<String> {
         let outside = ["daemon", "check", "shell"];
-        let inside = arguments::names().into_iter().filter(|name| !outside.contains(name));
+        let inside = arguments::names()
+            .into_iter()
+            .filter(|name| !outside.contains(name));
         inside.chain(["exit"]).map(str::to_string).collect()
     }
 
@@ -463,7 +478,9 @@ fn complain_refused(refused: &Refused) {
 }
 
 fn nothing_named(verb: &str) -> u8 {
-    output::complain(&format!("appctl: {verb} what? Name it; see `appctl help {verb}`"));
+    output::complain(&format!(
+        "appctl: {verb} what? Name it; see `appctl help {verb}`"
+    ));
     exit::USAGE
 }
 

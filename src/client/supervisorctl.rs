@@ -9,11 +9,11 @@ use super::connect::Address;
 use super::dialogue::{Daemon, Item, Refused, Report, Trouble, first_word, request};
 use super::fg::{self, Ending};
 use super::follow::{self, Followed};
+use super::input::{Input, ask_yes_no};
+use super::interrupt::Interrupts;
 use super::output;
 use super::render;
 use super::session::Lost;
-use super::input::{Input, ask_yes_no};
-use super::interrupt::Interrupts;
 use super::shell::{Completion, Dialect, Flow};
 use super::words::{self, Deed, Said};
 use crate::control::answer::difference;
@@ -187,7 +187,11 @@ impl Supervisorctl {
 
     fn pid(&mut self, names: &[&str]) -> Outcome {
         if names.is_empty() {
-            return self.value("pid");
+            match self.rows("pid", &["pid"])? {
+                Ok(rows) => output::line(first_word(&rows)),
+                Err(refused) => self.say(words::failed(&refused)),
+            }
+            return Ok(());
         }
         let all = self.processes("pid")?;
         if names.contains(&"all") {
@@ -208,17 +212,11 @@ impl Supervisorctl {
         Ok(())
     }
 
-    /// A question whose answer is one value.
-    fn value(&mut self, verb: &str) -> Outcome {
-        match self.rows(verb, &[verb])? {
-            Ok(rows) => output::line(first_word(&rows)),
-            Err(refused) => self.say(words::failed(&refused)),
-        }
-        Ok(())
-    }
-
+    /// The daemon's own version is not what scripts that ask here compare with.
     fn version(&mut self) -> Outcome {
-        self.value("version")
+        self.reach("version")?;
+        output::line(words::SUPERVISOR_VERSION);
+        Ok(())
     }
 
     /// `start`, `stop` and `clear`: one request for each word, unless it is `all`.
@@ -246,7 +244,9 @@ impl Supervisorctl {
         let mut any_refused = false;
         let answer = self.daemon.ask(&request(verb, &[name]), |item| {
             let Item::Row(row) = item else { return };
-            let Some(report) = Report::of(&row) else { return };
+            let Some(report) = Report::of(&row) else {
+                return;
+            };
             let said = match &report.result {
                 Ok(_) => words::done(deed, &report.subject),
                 Err(refused) => {
@@ -307,7 +307,11 @@ impl Supervisorctl {
             _ => named(&all, name),
         };
         if found.is_empty() && name != "all" {
-            let code = if several { Code::NoSuchGroup } else { Code::NoSuchProcess };
+            let code = if several {
+                Code::NoSuchGroup
+            } else {
+                Code::NoSuchProcess
+            };
             let unknown = Refused::new(code.name(), code.meaning());
             self.say(words::refused(Deed::Signal, name, &unknown));
         }
@@ -355,7 +359,11 @@ impl Supervisorctl {
     }
 
     fn update(&mut self, names: &[&str]) -> Outcome {
-        let names = if names.contains(&"all") { &[][..] } else { names };
+        let names = if names.contains(&"all") {
+            &[][..]
+        } else {
+            names
+        };
         self.groups("update", names)
     }
 
@@ -372,7 +380,9 @@ impl Supervisorctl {
         let mut any_refused = false;
         let answer = self.daemon.ask(&request(&[command], names), |item| {
             let Item::Row(row) = item else { return };
-            let Some(report) = Report::of(&row) else { return };
+            let Some(report) = Report::of(&row) else {
+                return;
+            };
             let said = match &report.result {
                 Ok(word) if word == "stopped" => return,
                 Ok(word) => words::group_done(command, &report.subject, word),

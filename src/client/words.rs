@@ -11,6 +11,10 @@ use super::render::difference_word;
 use crate::control::DifferenceKind;
 use crate::control::codes::Code;
 
+/// The version of Supervisor whose configuration, words and exit statuses these are. Scripts that
+/// ask for a version compare it with Supervisor's.
+pub const SUPERVISOR_VERSION: &str = "4.3.0";
+
 /// Exit statuses of `supervisorctl` (Supervisor follows the LSB's numbers loosely).
 pub mod exit {
     /// Anything without a number of its own.
@@ -94,11 +98,7 @@ impl Deed {
                 "start",
                 exit::INVALID_ARGUMENT,
             ),
-            Deed::Stop => misuse(
-                "Error: stop requires a process name",
-                "stop",
-                exit::GENERIC,
-            ),
+            Deed::Stop => misuse("Error: stop requires a process name", "stop", exit::GENERIC),
             Deed::Signal => misuse(
                 "Error: signal requires a signal name and a process name",
                 "signal",
@@ -426,7 +426,10 @@ clear  maintail  quit  reread  signal    stop    version
 
 /// The help of each command, in Supervisor's words, tabs and all.
 const HELP: &[(&str, &str)] = &[
-    ("add", "add <name> [...]\tActivates any updates in config for process/group"),
+    (
+        "add",
+        "add <name> [...]\tActivates any updates in config for process/group",
+    ),
     ("avail", "avail\t\t\tDisplay all configured processes"),
     (
         "clear",
@@ -464,7 +467,10 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("quit", "quit\tExit the supervisor shell."),
     ("reload", "reload \t\tRestart the remote supervisord."),
-    ("remove", "remove <name> [...]\tRemoves process/group from active config"),
+    (
+        "remove",
+        "remove <name> [...]\tRemoves process/group from active config",
+    ),
     (
         "reread",
         "reread \t\t\tReload the daemon's configuration files without add/remove",
