@@ -4,7 +4,8 @@
 
 use std::rc::Rc;
 
-use super::arguments::{self, Appctl, Command, Line};
+use super::arguments::{Appctl, Command};
+use super::command_line::{self, Line};
 use super::connect::Address;
 use super::dialogue::{Daemon, Item, Refused, Report, Trouble, first_word, request};
 use super::fg::{self, Ending};
@@ -410,7 +411,7 @@ impl Dialect for Commands {
             Some("exit" | "quit") => return Flow::Leave,
             Some(_) => {}
         }
-        match arguments::read(&words) {
+        match command_line::read(&words) {
             Line::Show(text) => output::text(&text),
             Line::Wrong(text) => output::complain(&format!("appctl: {text}")),
             Line::Do(appctl) => {
@@ -426,7 +427,7 @@ impl Dialect for Commands {
 
     fn commands(&self) -> Vec<String> {
         let outside = ["daemon", "check", "shell"];
-        let inside = arguments::names()
+        let inside = command_line::names()
             .into_iter()
             .filter(|name| !outside.contains(name));
         inside.chain(["exit"]).map(str::to_string).collect()
