@@ -60,7 +60,8 @@ pub fn row_line(mut row: Row) -> String {
         text.truncate(clipped(text).len());
     }
     loop {
-        let line = AnswerLine::Row(row.clone()).to_string();
+        // As AnswerLine::Row is written, without a copy of the row.
+        let line = format!("- {row}");
         if line.len() <= LINE_MAX || row.fields.pop().is_none() && row.words.pop().is_none() {
             return line;
         }
@@ -68,7 +69,11 @@ pub fn row_line(mut row: Row) -> String {
 }
 
 fn clipped(text: &str) -> &str {
-    &text[..text.floor_char_boundary(VALUE_MAX)]
+    let mut end = text.len().min(VALUE_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// Counts what an answer said, for its final line.

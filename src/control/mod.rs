@@ -1,15 +1,28 @@
 //! The line protocol on the unix socket: codec, verbs, sessions (docs/protocol.md).
 //!
+//! From the text outwards: `word` and `line` are the codec; `verbs`, `arguments`, `selector` and
+//! `request` read what is asked; `question` is what the daemon's turn sees of it; `answer` and
+//! `codes` write what it says. All of that is pure. `listener` makes the socket at boot; `server`,
+//! `seats`, `connection`, `session`, `peer` and `follow` serve it.
+//!
 //! Must never: change anything itself. A session turns lines into [`Question`]s for the daemon's
 //! turn and [`Answer`]s into lines; it reads log files by offset. Imports `config`, `fleet`, `logs`.
 
 pub mod answer;
 mod arguments;
 pub mod codes;
+mod connection;
+mod follow;
+pub mod limits;
 pub mod line;
+pub mod listener;
+mod peer;
 pub mod question;
 pub mod request;
+mod seats;
 pub mod selector;
+pub mod server;
+mod session;
 mod signals;
 pub mod verbs;
 mod word;

@@ -7,6 +7,7 @@
 
 use super::arguments::Arguments;
 use super::codes::{Code, Trouble};
+use super::line::Row;
 use super::question::{Ask, Channel};
 use super::request::Request;
 use super::word::{SHOWN_MAX, shown};
@@ -385,6 +386,17 @@ impl Verb {
         }
         usage
     }
+}
+
+/// `NAME arguments=… rights=… streams=yes help=…`, the answer of `help`.
+pub fn help_row(verb: &Verb) -> Row {
+    let usage = verb.usage();
+    let arguments = usage[verb.name.len()..].trim_start();
+    Row::of([verb.name])
+        .with_some("arguments", arguments)
+        .with("rights", verb.rights.word())
+        .with_some("streams", if verb.streams { "yes" } else { "" })
+        .with("help", verb.help)
 }
 
 /// The verb of that name, or which one may have been meant.

@@ -1,0 +1,192 @@
+//! The front door of the unix socket: accepts connections, tells HTTP from the line protocol by
+//! the first bytes, and gives each connection a task of its own.
+//!
+//! Must never: accept without a permit, spin when descriptors have run out, panic on what the
+//! kernel answers.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use async_std::channel::Sender;
+use async_std::task;
+use rustix::io::Errno;
+
+use super::answer::trouble_line;
+use super::codes::{Code, Trouble};
+use super::connection::Connection;
+use super::limits::Limits;
+use super::peer::{is_privileged, peer_of};
+use super::question::Question;
+use super::seats::{Permit, Seat, Seats};
+use super::session;
+
+/// Pause after the system refused a connection for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The line protocol.
+    Line,
+    /// HTTP.
+    Http,
+}
+
+/// Methods a request of HTTP can begin with. No verb of ours is in capitals.
+const METHODS: [&[u8]; 9] = [
+    b"GET ",
+    b"HEAD ",
+    b"POST ",
+    b"PUT ",
+    b"DELETE ",
+    b"CONNECT ",
+    b"OPTIONS ",
+    b"TRACE ",
+    b"PATCH ",
+];
+
+impl Door {
+    /// Which door these first bytes knock at; `None` if more of them are needed.
+    pub fn of(first: &[u8]) -> Option<Door> {
+        if METHODS.iter().any(|method| first.starts_with(method)) {
+            return Some(Door::Http);
+        }
+        let undecided = METHODS.iter().any(|method| method.starts_with(first));
+        (!undecided).then_some(Door::Line)
+    }
+}
+
+/// Serves a listening socket. Returns only if the socket itself has become useless; to end it,
+/// drop the future. Sessions that have begun go on in tasks of their own.
+pub async fn serve(listener: OwnedFd, questions: Sender<Question>) -> io::Error {
+    serve_within(Limits::default(), listener, questions).await
+}
+
+/// Serves a listening socket within other limits than usual.
+pub async fn serve_within(
+    limits: Limits,
+    listener: OwnedFd,
+    questions: Sender<Question>,
+) -> io::Error {
+    // Not by way of async-std's conversion, which panics when the reactor refuses it.
+    let listener = match Async::new(UnixListener::from(listener)) {
+        Ok(listener) => listener,
+        Err(error) => return error,
+    };
+    let seats = Seats::new(limits);
+    let mut refused = false;
+    loop {
+        let permit = seats.permit().await;
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                refused = false;
+                admit(stream, permit, limits, &questions);
+            }
+            Err(error) => match severity(&error) {
+                Severity::OfTheClient => {}
+                Severity::Passing => {
+                    if !std::mem::replace(&mut refused, true) {
+                        log::warn!("connections have to wait: accepting one: {error}");
+                    }
+                    drop(permit);
+                    Timer::after(ACCEPT_PAUSE).await;
+                }
+                Severity::Final => return error,
+            },
+        }
+    }
+}
+
+/// What a failed accept says about.
+enum Severity {
+    /// The client that wanted to connect.
+    OfTheClient,
+    /// The state of the system; it may get better.
+    Passing,
+    /// The listening socket.
+    Final,
+}
+
+fn severity(error: &io::Error) -> Severity {
+    match Errno::from_io_error(error) {
+        Some(Errno::CONNABORTED | Errno::INTR | Errno::PERM) => Severity::OfTheClient,
+        Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP) => Severity::Final,
+        // MFILE, NFILE, NOBUFS, NOMEM; NOSPC from epoll; whatever else a kernel thinks of.
+        _ => Severity::Passing,
+    }
+}
+
+/// Gives a new connection its task, or tells it that there is no place.
+fn admit(stream: Async<UnixStream>, permit: Permit, limits: Limits, questions: &Sender<Question>) {
+    use std::os::fd::AsFd;
+    let peer = peer_of(stream.as_fd());
+    let uid = peer.map_or(u32::MAX, |peer| peer.uid);
+    match permit.seat(uid, is_privileged(peer)) {
+        Some(seat) => {
+            let connection = Connection::new(stream, limits);
+            task::spawn(talk(connection, questions.clone(), seat));
+        }
+        None => {
+            let text = "too many connections of this user, or in all; try again later";
+            let line = format!("{}\n", trouble_line(&Trouble::new(Code::Busy, text)));
+            // A fresh socket takes a line at once, or the client does without the reason.
+            let _ = io::Write::write(&mut stream.get_ref(), line.as_bytes());
+        }
+    }
+}
+
+/// Talks to one client in the protocol it speaks, and keeps its seat for so long.
+async fn talk(mut connection: Connection, questions: Sender<Question>, _seat: Seat) {
+    let door = loop {
+        match Door::of(connection.pending()) {
+            Some(door) => break door,
+            None => match connection.receive().await {
+                Ok(()) => {}
+                Err(none) => return session::close(connection, none).await,
+            },
+        }
+    };
+    match door {
+        Door::Line => session::run(connection, questions).await,
+        Door::Http => refuse_http(connection).await,
+    }
+}
+
+/// Until there is something behind the HTTP door.
+async fn refuse_http(mut connection: Connection) {
+    let body = "This socket does not speak HTTP yet; use the line protocol (send help).\n";
+    let response = format!(
+        "HTTP/1.1 501 Not Implemented\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        body.len(),
+    );
+    connection.put_line(response.trim_end());
+    let _ = connection.send().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_door_is_known_by_the_first_bytes() {
+        let table: &[(&[u8], Option<Door>)] = &[
+            (b"", None),
+            (b"G", None),
+            (b"POST", None),
+            (b"GET ", Some(Door::Http)),
+            (b"POST /RPC2 HTTP/1.1\r\n", Some(Door::Http)),
+            (b"GETTING", Some(Door::Line)),
+            (b"get ", Some(Door::Line)),
+            (b"status\n", Some(Door::Line)),
+            (b"\n", Some(Door::Line)),
+            (b"\xff", Some(Door::Line)),
+        ];
+        for (first, door) in table {
+            assert_eq!(Door::of(first), *door, "{first:?}");
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! A session: request lines of one connection, answered one after the other.
+//!
+//! Lines become [`Question`]s for the daemon's turn, its [`Answer`]s become lines. What a session
+//! can answer by itself, it does.
+//!
+//! Must never: change anything itself, let one client wait for another.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use async_std::channel::{Receiver, Sender, TryRecvError, bounded};
+
+use super::answer::{self, Tally, row_line, trouble_line};
+use super::codes::{Code, Trouble};
+use super::connection::{Connection, NoLine, before};
+use super::follow::{Found, LogFile};
+use super::line::{AnswerLine, LINE_MAX, Row};
+use super::peer::rights_of;
+use super::question::{Answer, Ask, Failure, Question};
+use super::request::{self, Request, Tail};
+use super::verbs::{self, PROTOCOL_VERSION, VERBS, Verb};
+
+/// Answers that wait in the channel between the turn and a session.
+const ANSWERS_MAX: usize = 64;
+
+/// Answers the requests of a connection until either side ends it.
+pub async fn run(connection: Connection, questions: Sender<Question>) {
+    let mut session = Session {
+        connection,
+        questions,
+    };
+    // An error here is a client that went away, which is no event worth telling.
+    if let Ok(Some(none)) = session.run().await {
+        close(session.connection, none).await;
+    }
+}
+
+/// Tells a client why no line of it is read, and ends the connection.
+pub async fn close(mut connection: Connection, none: NoLine) {
+    if let Some(trouble) = why(none, &connection) {
+        connection.put_line(trouble_line(&trouble));
+        let _ = connection.send().await;
+    }
+}
+
+struct Session {
+    connection: Connection,
+    questions: Sender<Question>,
+}
+
+/// Whether more requests are taken.
+enum Flow {
+    Continue,
+    Close,
+}
+
+impl Session {
+    /// Until the client says `quit`, or sends no more lines for the reason returned.
+    async fn run(&mut self) -> io::Result<Option<NoLine>> {
+        loop {
+            let flow = match self.connection.line().await {
+                Ok(line) => self.answer(&line).await?,
+                Err(none) => return Ok(Some(none)),
+            };
+            // With more whole requests at hand, their answers go out together.
+            let more = self.connection.pending().contains(&b'\n');
+            if !more || self.connection.is_full() {
+                self.connection.send().await?;
+            }
+            if let Flow::Close = flow {
+                self.connection.send().await?;
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn answer(&mut self, line: &[u8]) -> io::Result<Flow> {
+        let Ok(line) = std::str::from_utf8(line) else {
+            self.refuse(&Trouble::new(Code::NotUtf8, Code::NotUtf8.meaning()));
+            return Ok(Flow::Continue);
+        };
+        let (verb, request) = match request::read(line) {
+            Ok(Some(understood)) => understood,
+            Ok(None) => return Ok(Flow::Continue),
+            Err(trouble) => {
+                self.refuse(&trouble);
+                return Ok(Flow::Continue);
+            }
+        };
+        if verb.rights > rights_of(self.connection.peer()) {
+            let text = format!("{} needs the right to {}", verb.name, verb.rights.word());
+            self.refuse(&Trouble::new(Code::Denied, text));
+            return Ok(Flow::Continue);
+        }
+        match request {
+            Request::Ask(ask) => self.relay(verb, ask, answer::row).await?,
+            Request::PidOf(selectors) => {
+                self.relay(verb, Ask::Status(selectors), pid_row).await?;
+            }
+            Request::Tail(tail) => self.tail(tail).await?,
+            Request::Hello(version) => self.hello(version),
+            Request::Help(name) => self.help(name),
+            Request::Quit => {
+                self.done();
+                return Ok(Flow::Close);
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn refuse(&mut self, trouble: &Trouble) {
+        self.connection.put_line(trouble_line(trouble));
+    }
+
+    fn done(&mut self) {
+        self.connection.put_line(AnswerLine::Ok(String::new()));
+    }
+
+    fn hello(&mut self, version: Option<u32>) {
+        if version.is_some_and(|version| !(1..=PROTOCOL_VERSION).contains(&version)) {
+            let text = format!("this daemon speaks version {PROTOCOL_VERSION}");
+            return self.refuse(&Trouble::new(Code::UnsupportedVersion, text));
+        }
+        let row = Row::of(["appctl"])
+            .with("protocol", PROTOCOL_VERSION)
+            .with("version", env!("CARGO_PKG_VERSION"));
+        self.connection.put_line(row_line(row));
+        self.done();
+    }
+
+    fn help(&mut self, name: Option<&str>) {
+        let wanted = |verb: &&Verb| name.is_none_or(|name| name == verb.name);
+        for verb in VERBS.iter().filter(wanted) {
+            self.connection.put_line(row_line(verbs::help_row(verb)));
+        }
+        self.done();
+    }
+
+    /// Puts a question to the turn. The receiver gives the answers; dropping it abandons them.
+    async fn ask(&self, ask: Ask) -> Result<Receiver<Answer>, Trouble> {
+        let (reply, answers) = bounded(ANSWERS_MAX);
+        let peer = self.connection.peer();
+        let question = Question { ask, peer, reply };
+        let deadline = Instant::now() + self.connection.limits().accept;
+        match before(deadline, self.questions.send(question)).await {
+            Some(Ok(())) => Ok(answers),
+            Some(Err(_)) => Err(Trouble::new(
+                Code::ShuttingDown,
+                Code::ShuttingDown.meaning(),
+            )),
+            None => Err(Trouble::new(
+                Code::Busy,
+                "the daemon takes no requests at the moment; try again",
+            )),
+        }
+    }
+
+    /// The next answer. What has gathered is sent before waiting for one.
+    async fn next(&mut self, answers: &Receiver<Answer>, streams: bool) -> io::Result<Answer> {
+        if self.connection.is_full() {
+            self.send(streams).await?;
+        }
+        let answer = match answers.try_recv() {
+            Err(TryRecvError::Empty) => {
+                self.send(streams).await?;
+                self.connection.unless_hung_up(answers.recv()).await?.ok()
+            }
+            answer => answer.ok(),
+        };
+        let lost = || Failure::Other("the daemon ended before it had answered".to_owned());
+        Ok(answer.unwrap_or_else(|| Answer::Failed(lost())))
+    }
+
+    async fn send(&mut self, streams: bool) -> io::Result<()> {
+        match streams {
+            true => self.connection.send_patiently().await,
+            false => self.connection.send().await,
+        }
+    }
+
+    /// Asks and passes on the answers as rows, and at the end the final line.
+    async fn relay(
+        &mut self,
+        verb: &Verb,
+        ask: Ask,
+        row: fn(&Answer) -> Option<Row>,
+    ) -> io::Result<()> {
+        let answers = match self.ask(ask).await {
+            Ok(answers) => answers,
+            Err(trouble) => {
+                self.refuse(&trouble);
+                return Ok(());
+            }
+        };
+        let mut tally = Tally::default();
+        loop {
+            match self.next(&answers, verb.streams).await? {
+                Answer::Done => {
+                    self.connection.put_line(tally.line());
+                    return Ok(());
+                }
+                Answer::Failed(failure) => {
+                    self.refuse(&(&failure).into());
+                    return Ok(());
+                }
+                answer => {
+                    tally.note(&answer);
+                    if let Some(row) = row(&answer) {
+                        self.connection.put_line(row_line(row));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks where a log is.
+    async fn locate(&mut self, ask: Ask) -> io::Result<Result<PathBuf, Trouble>> {
+        let answers = match self.ask(ask).await {
+            Ok(answers) => answers,
+            Err(trouble) => return Ok(Err(trouble)),
+        };
+        loop {
+            match self.next(&answers, false).await? {
+                Answer::Log(path) => return Ok(Ok(path)),
+                Answer::Failed(failure) => return Ok(Err((&failure).into())),
+                Answer::Report(report) => {
+                    if let Err(refusal) = &report.result {
+                        return Ok(Err(refusal.into()));
+                    }
+                }
+                Answer::Done => return Ok(Err((&Failure::NoLogFile).into())),
+                _ => {}
+            }
+        }
+    }
+
+    async fn tail(&mut self, tail: Tail) -> io::Result<()> {
+        let opened = match self.locate(tail.ask.clone()).await? {
+            Err(trouble) => Err(trouble),
+            Ok(path) => open(path).await,
+        };
+        match opened {
+            Err(trouble) => self.refuse(&trouble),
+            Ok((log, size)) => match self.send_log(&tail, log, size).await? {
+                Ok(()) => self.done(),
+                Err(error) => {
+                    let text = format!("reading the log: {error}");
+                    self.refuse(&Trouble::new(Code::Failed, text));
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Sends what is there, then what comes. The outer error is the client's, the inner the log's.
+    async fn send_log(
+        &mut self,
+        tail: &Tail,
+        mut log: LogFile,
+        size: u64,
+    ) -> io::Result<io::Result<()>> {
+        let (mut offset, end) = tail.window(size);
+        let row = Row::of([tail.block])
+            .with("offset", offset)
+            .with("size", size);
+        self.connection.put_line(row_line(row));
+        while offset < end {
+            let read;
+            (log, read) = log.read(offset, end - offset).await;
+            match read {
+                Err(error) => return Ok(Err(error)),
+                // It was truncated meanwhile.
+                Ok(bytes) if bytes.is_empty() => break,
+                Ok(bytes) => {
+                    offset += bytes.len() as u64;
+                    self.send_block(tail, &bytes).await?;
+                }
+            }
+        }
+        if !tail.follow {
+            return Ok(Ok(()));
+        }
+        self.send(true).await?;
+        loop {
+            let found;
+            (log, found) = log.next(offset).await;
+            match found {
+                Err(error) => return Ok(Err(error)),
+                Ok(Found::Bytes(bytes)) => {
+                    offset += bytes.len() as u64;
+                    self.send_block(tail, &bytes).await?;
+                }
+                Ok(Found::Restarted) => {
+                    offset = 0;
+                    let row = Row::of([tail.block, "restarted"]).with("offset", offset);
+                    self.connection.put_line(row_line(row));
+                    self.send(true).await?;
+                }
+                Ok(Found::Nothing) => self.connection.unless_hung_up(log.grown()).await?,
+            }
+        }
+    }
+
+    async fn send_block(&mut self, tail: &Tail, bytes: &[u8]) -> io::Result<()> {
+        self.connection.put_line(AnswerLine::Raw {
+            length: bytes.len(),
+            name: tail.block.to_owned(),
+        });
+        self.connection.put_raw(bytes);
+        self.send(tail.follow).await
+    }
+}
+
+/// What to tell a client that sends no proper line; nothing if there is nothing to tell.
+fn why(none: NoLine, connection: &Connection) -> Option<Trouble> {
+    let seconds = |limit: Duration| format!("{} seconds", limit.as_secs());
+    let limits = connection.limits();
+    let (code, text) = match none {
+        NoLine::Finished | NoLine::Broken => return None,
+        NoLine::CutOff => (
+            Code::BadArguments,
+            "the line does not end with a newline and was not carried out".to_owned(),
+        ),
+        NoLine::TooLong => (
+            Code::LineTooLong,
+            format!("a line has at most {LINE_MAX} bytes"),
+        ),
+        NoLine::Idle => (
+            Code::Timeout,
+            format!("no request came in {}", seconds(limits.idle)),
+        ),
+        NoLine::Slow => (
+            Code::Timeout,
+            format!("the line was not complete in {}", seconds(limits.request)),
+        ),
+    };
+    Some(Trouble::new(code, text))
+}
+
+/// `NAME PID`, and what is wrong as always.
+fn pid_row(answer: &Answer) -> Option<Row> {
+    match answer {
+        Answer::Process(view) => Some(Row::of([&view.name.to_string(), &view.pid.to_string()])),
+        other => answer::row(other),
+    }
+}
+
+async fn open(path: PathBuf) -> Result<(LogFile, u64), Trouble> {
+    LogFile::open(path.clone()).await.map_err(|error| {
+        let code = match error.kind() {
+            io::ErrorKind::NotFound => Code::NoLogFile,
+            _ => Code::Failed,
+        };
+        Trouble::new(code, format!("{}: {error}", path.display()))
+    })
+}
