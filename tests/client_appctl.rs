@@ -299,6 +299,35 @@ fn a_brain_that_dies_with_the_connection_is_followed_by_another() {
 }
 
 #[test]
+fn following_goes_on_with_the_next_brain_at_the_same_place() {
+    let fake = Fake::absent();
+    let listener = UnixListener::bind(fake.socket()).unwrap();
+    let daemon = std::thread::spawn(move || {
+        let script = [
+            (
+                "tail -f -c 5 web stdout",
+                "- stdout offset=10 size=13\n= 3 stdout\none\n",
+            ),
+            (
+                "tail -f --from 13 web stdout",
+                "- stdout offset=13\n= 4 stdout\n two\n- stdout restarted\n= 2 stdout\n 3\n",
+            ),
+            ("tail -f --from 2 web stdout", "- stdout offset=2\nok\n"),
+        ];
+        for (expected, answer) in script {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            assert_eq!(lines.next().unwrap().unwrap(), "hello");
+            stream.write_all(b"ok\n").unwrap();
+            assert_eq!(lines.next().unwrap().unwrap(), expected);
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    assert_eq!(fake.appctl("tail -f -5 web").said(), (0, "one two 3"));
+    daemon.join().unwrap();
+}
+
+#[test]
 fn what_changes_something_is_not_asked_twice() {
     let fake = Fake::absent();
     let listener = UnixListener::bind(fake.socket()).unwrap();

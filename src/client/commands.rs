@@ -314,21 +314,15 @@ impl Commands {
     }
 
     fn tail(&mut self, verb: &str, follow: bool, bytes: Option<u64>, log: &[&str]) -> Outcome {
-        let mut words = vec![verb];
-        if follow {
-            words.push("-f");
-        }
         let count = bytes.unwrap_or_default().to_string();
-        match bytes {
-            None => {}
-            Some(0) => words.extend(["--from", "0"]),
-            Some(_) => words.extend(["-c", &count]),
-        }
-        let words = request(&words, log);
-        if follow {
-            self.follow(&words)
-        } else {
-            self.show_log(&words)
+        let begin = match bytes {
+            None => Vec::new(),
+            Some(0) => vec!["--from", "0"],
+            Some(_) => vec!["-c", &count],
+        };
+        match follow {
+            true => self.follow(verb, &begin, log),
+            false => self.show_log(&request(&[&[verb], &begin[..]].concat(), log)),
         }
     }
 
@@ -350,9 +344,9 @@ impl Commands {
         }
     }
 
-    fn follow(&mut self, words: &[&str]) -> Outcome {
+    fn follow(&mut self, verb: &str, begin: &[&str], log: &[&str]) -> Outcome {
         self.daemon.watch_interrupts();
-        match follow::run(&self.daemon, words) {
+        match follow::run(&self.daemon, verb, begin, log) {
             Ok(Followed::Interrupted | Followed::Ended) => Ok(exit::DONE),
             Ok(Followed::Refused(refused)) => {
                 complain_refused(&refused);

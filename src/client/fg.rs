@@ -151,5 +151,7 @@ fn send_typed(daemon: &mut Daemon, name: &str, input: &mut Input) -> Result<bool
             Err(refused) => output::line(&format!("ERROR: {}", refused.text)),
         }
     }
+    // The daemon hangs up on those who are silent for long, and people think before they type.
+    daemon.hang_up();
     Ok(true)
 }

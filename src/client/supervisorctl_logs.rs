@@ -24,7 +24,7 @@ impl Supervisorctl {
         match modifier {
             Modifier::Follow => {
                 let path = format!("/logtail/{name}/{channel}");
-                self.follow(&request(&["tail", "-f"], &[name, &channel]), &path)
+                self.follow("tail", &[name, &channel], &path)
             }
             Modifier::Part(part) => {
                 let (option, value) = part.option();
@@ -51,7 +51,7 @@ impl Supervisorctl {
             }
         };
         match modifier {
-            Modifier::Follow => self.follow(&["maintail", "-f"], "/mainlogtail"),
+            Modifier::Follow => self.follow("maintail", &[], "/mainlogtail"),
             Modifier::Part(part) => {
                 let (option, value) = part.option();
                 self.show_log("supervisord", &["maintail", option, &value])
@@ -78,10 +78,10 @@ impl Supervisorctl {
         Ok(())
     }
 
-    fn follow(&mut self, request: &[&str], path: &str) -> Outcome {
+    fn follow(&mut self, verb: &str, log: &[&str], path: &str) -> Outcome {
         output::line(words::PRESS_CTRL_C);
         self.daemon.watch_interrupts();
-        match follow::run(&self.daemon, request) {
+        match follow::run(&self.daemon, verb, &[], log) {
             Ok(Followed::Interrupted) => output::line(""),
             Ok(Followed::Ended) | Err(Trouble::Lost(Lost::Closed)) => {}
             Ok(Followed::Refused(_)) => {

@@ -400,3 +400,7 @@ pub fn unknown_syntax(line: &str) -> Said {
 fn misuse(complaint: &str, command: &str, status: u8) -> Said {
     Said::badly(format!("{complaint}\n{}", help(command)), status)
 }
+
+#[cfg(test)]
+#[path = "words_tests.rs"]
+mod tests;
