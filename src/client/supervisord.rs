@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use super::getopt::Parsed;
 use super::output;
 use super::personality::{self, Described, switch, valued};
-use super::words;
 use crate::daemon::{self, BootOptions, Override, Personality};
 
 /// Every option but `-h`, which [`getopt`](super::getopt) knows by itself.
@@ -117,7 +116,7 @@ pub fn main(argv0: &str, arguments: &[String]) -> ExitCode {
     };
     match wanted(parsed, argv0) {
         Ok(Wanted::Help) => output::text(&help(argv0)),
-        Ok(Wanted::Version) => output::line(words::SUPERVISOR_VERSION),
+        Ok(Wanted::Version) => output::line(super::words::SUPERVISOR_VERSION),
         Ok(Wanted::Boot(options)) => return daemon::boot(options),
         Err(problem) => return personality::misused(&problem, argv0),
     }
