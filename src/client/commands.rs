@@ -4,7 +4,8 @@
 
 use std::rc::Rc;
 
-use super::arguments::{self, Appctl, Command, Line};
+use super::arguments::{Appctl, Command};
+use super::command_line::{self, Line};
 use super::connect::Address;
 use super::dialogue::{Daemon, Item, Refused, Report, Trouble, first_word, request};
 use super::fg::{self, Ending};
@@ -120,7 +121,11 @@ impl Commands {
             let Item::Row(row) = item else { return };
             if let Ok(view) = ProcessView::try_from(&row) {
                 views.push(view);
-            } else if let Some(Report { subject, result: Err(refused) }) = Report::of(&row) {
+            } else if let Some(Report {
+                subject,
+                result: Err(refused),
+            }) = Report::of(&row)
+            {
                 output::complain(&format!("{subject}: {}", refused.text));
                 unknown += 1;
             }
@@ -289,7 +294,9 @@ impl Commands {
         let target = output::target();
         let answer = self.daemon.ask(&["events"], |item| {
             let Item::Row(row) = item else { return };
-            let Ok(event) = EventView::try_from(&row) else { return };
+            let Ok(event) = EventView::try_from(&row) else {
+                return;
+            };
             output::line(&match json {
                 true => render::json_line(&EventJson::of(&event)),
                 false => render::event_line(&event, target),
@@ -307,18 +314,16 @@ impl Commands {
     }
 
     fn tail(&mut self, verb: &str, follow: bool, bytes: Option<u64>, log: &[&str]) -> Outcome {
-        let mut words = vec![verb];
-        if follow {
-            words.push("-f");
-        }
         let count = bytes.unwrap_or_default().to_string();
-        match bytes {
-            None => {}
-            Some(0) => words.extend(["--from", "0"]),
-            Some(_) => words.extend(["-c", &count]),
+        let begin = match bytes {
+            None => Vec::new(),
+            Some(0) => vec!["--from", "0"],
+            Some(_) => vec!["-c", &count],
+        };
+        match follow {
+            true => self.follow(verb, &begin, log),
+            false => self.show_log(&request(&[&[verb], &begin[..]].concat(), log)),
         }
-        let words = request(&words, log);
-        if follow { self.follow(&words) } else { self.show_log(&words) }
     }
 
     fn show_log(&mut self, words: &[&str]) -> Outcome {
@@ -339,9 +344,9 @@ impl Commands {
         }
     }
 
-    fn follow(&mut self, words: &[&str]) -> Outcome {
+    fn follow(&mut self, verb: &str, begin: &[&str], log: &[&str]) -> Outcome {
         self.daemon.watch_interrupts();
-        match follow::run(&self.daemon, words) {
+        match follow::run(&self.daemon, verb, begin, log) {
             Ok(Followed::Interrupted | Followed::Ended) => Ok(exit::DONE),
             Ok(Followed::Refused(refused)) => {
                 complain_refused(&refused);
@@ -362,7 +367,10 @@ impl Commands {
             output::complain(&format!("{}: it is {}, not RUNNING", view.name, view.state));
             return Ok(exit::NOT_DONE);
         }
-        output::complain(&format!("connected to {}; Ctrl-C leaves it running", view.name));
+        output::complain(&format!(
+            "connected to {}; Ctrl-C leaves it running",
+            view.name
+        ));
         match fg::run(&mut self.daemon, &view.name, input) {
             Ok(Ending::Left) => Ok(exit::DONE),
             Ok(Ending::ProcessEnded) => {
@@ -397,7 +405,7 @@ impl Dialect for Commands {
             Some("exit" | "quit") => return Flow::Leave,
             Some(_) => {}
         }
-        match arguments::read(&words) {
+        match command_line::read(&words) {
             Line::Show(text) => output::text(&text),
             Line::Wrong(text) => output::complain(&format!("appctl: {text}")),
             Line::Do(appctl) => {
@@ -413,7 +421,9 @@ impl Dialect for Commands {
 
     fn commands(&self) -> Vec<String> {
         let outside = ["daemon", "check", "shell"];
-        let inside = arguments::names().into_iter().filter(|name| !outside.contains(name));
+        let inside = command_line::names()
+            .into_iter()
+            .filter(|name| !outside.contains(name));
         inside.chain(["exit"]).map(str::to_string).collect()
     }
 
@@ -463,7 +473,9 @@ fn complain_refused(refused: &Refused) {
 }
 
 fn nothing_named(verb: &str) -> u8 {
-    output::complain(&format!("appctl: {verb} what? Name it; see `appctl help {verb}`"));
+    output::complain(&format!(
+        "appctl: {verb} what? Name it; see `appctl help {verb}`"
+    ));
     exit::USAGE
 }
 

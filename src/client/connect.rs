@@ -120,7 +120,10 @@ fn connect_failure(path: &Path, error: &io::Error, f: &mut fmt::Formatter<'_>) -
              or let others in with chmod= and chown= of [unix_http_server]"
         ),
         io::ErrorKind::InvalidInput => {
-            write!(f, "{path}: the path is too long for a unix socket (107 bytes at most)")
+            write!(
+                f,
+                "{path}: the path is too long for a unix socket (107 bytes at most)"
+            )
         }
         _ => write!(f, "{path}: cannot connect: {error}"),
     }
@@ -134,8 +137,8 @@ pub fn open(address: &Address, interrupts: Option<Rc<Interrupts>>) -> Result<Ses
     };
     let deadline = Instant::now() + HELLO_WITHIN;
     loop {
-        let stream = UnixStream::connect(path)
-            .map_err(|error| Unreachable::Connect(path.clone(), error))?;
+        let stream =
+            UnixStream::connect(path).map_err(|error| Unreachable::Connect(path.clone(), error))?;
         let mut session = Session::new(stream, interrupts.clone());
         match hello(&mut session, deadline) {
             Ok(()) => return Ok(session),
@@ -152,7 +155,9 @@ fn hello(session: &mut Session, deadline: Instant) -> Result<(), Lost> {
         match session.next(Some(deadline))? {
             Step::Done(_) => return Ok(()),
             Step::Failed { code, text } => {
-                return Err(Lost::Protocol(format!("it refused to talk: {text} ({code})")));
+                return Err(Lost::Protocol(format!(
+                    "it refused to talk: {text} ({code})"
+                )));
             }
             Step::Row(_) | Step::Raw { .. } => {}
         }
@@ -169,7 +174,10 @@ mod tests {
         let table: &[(&str, Option<Address>)] = &[
             ("unix:///run/s.sock", unix("/run/s.sock")),
             ("unix://s.sock", unix("s.sock")),
-            ("http://localhost:9001", Some(Address::Url("http://localhost:9001".into()))),
+            (
+                "http://localhost:9001",
+                Some(Address::Url("http://localhost:9001".into())),
+            ),
             ("foo", None),
             ("unix://", None),
             ("://x", None),
@@ -177,7 +185,10 @@ mod tests {
         for (url, address) in table {
             assert_eq!(&Address::of_url(url), address, "{url}");
         }
-        assert_eq!(Address::of_text("/run/s.sock"), Address::Unix("/run/s.sock".into()));
+        assert_eq!(
+            Address::of_text("/run/s.sock"),
+            Address::Unix("/run/s.sock".into())
+        );
         assert_eq!(Address::of_url("unix:///a").unwrap().url(), "unix:///a");
     }
 }

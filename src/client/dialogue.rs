@@ -9,9 +9,9 @@ use std::rc::Rc;
 use super::connect::{self, Address, Unreachable};
 use super::interrupt::Interrupts;
 use super::session::{Lost, Session, Step};
+use crate::control::ProcessView;
 use crate::control::answer::Outcome;
 use crate::control::codes::Code;
-use crate::control::ProcessView;
 use crate::control::line::Row;
 use crate::fleet::ProcessName;
 
@@ -192,7 +192,9 @@ impl Daemon {
         let rows = self.rows(&["status"]).ok().and_then(Result::ok);
         self.hang_up();
         let rows = rows.unwrap_or_default();
-        let views = rows.iter().filter_map(|row| ProcessView::try_from(row).ok());
+        let views = rows
+            .iter()
+            .filter_map(|row| ProcessView::try_from(row).ok());
         views.map(|view| view.name).collect()
     }
 

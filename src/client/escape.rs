@@ -157,7 +157,11 @@ mod tests {
         let whole = "größe \x1b[31mred\x1b[0m \x1b[2J ✓".as_bytes();
         let expected = shown(&[whole]);
         for cut in 0..whole.len() {
-            assert_eq!(shown(&[&whole[..cut], &whole[cut..]]), expected, "cut at {cut}");
+            assert_eq!(
+                shown(&[&whole[..cut], &whole[cut..]]),
+                expected,
+                "cut at {cut}"
+            );
         }
     }
 

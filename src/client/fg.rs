@@ -84,7 +84,11 @@ fn wait(
         PollFd::new(&stdin, PollFlags::IN),
         PollFd::new(events, PollFlags::IN),
     ];
-    waited.extend(outputs.iter().map(|(session, _)| PollFd::new(session, PollFlags::IN)));
+    waited.extend(
+        outputs
+            .iter()
+            .map(|(session, _)| PollFd::new(session, PollFlags::IN)),
+    );
     if let Some(interrupts) = &interrupts {
         waited.push(PollFd::from_borrowed_fd(interrupts.as_fd(), PollFlags::IN));
     }
@@ -97,7 +101,9 @@ fn wait(
     }
     let ready = |index: usize| !waited[index].revents().is_empty();
     Ok(Ready {
-        interrupted: interrupts.as_ref().is_some_and(|interrupts| interrupts.take()),
+        interrupted: interrupts
+            .as_ref()
+            .is_some_and(|interrupts| interrupts.take()),
         typed: ready(0),
         events: ready(1),
         outputs: (0..outputs.len()).map(|index| ready(index + 2)).collect(),
@@ -145,5 +151,7 @@ fn send_typed(daemon: &mut Daemon, name: &str, input: &mut Input) -> Result<bool
             Err(refused) => output::line(&format!("ERROR: {}", refused.text)),
         }
     }
+    // The daemon hangs up on those who are silent for long, and people think before they type.
+    daemon.hang_up();
     Ok(true)
 }

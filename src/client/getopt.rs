@@ -291,7 +291,10 @@ mod tests {
             (&["--logfile_maxbytes", "5"], "--logfile_maxbytes=5 | "),
             (&["--no"], "option --no not a unique prefix"),
             (&["--nod"], "--nodaemon | "),
-            (&["--nodaemon=1"], "option --nodaemon must not have an argument"),
+            (
+                &["--nodaemon=1"],
+                "option --nodaemon must not have an argument",
+            ),
             (&["--nope"], "option --nope not recognized"),
             (&["--loglevel"], "option --loglevel requires argument"),
             (&["--min", "3"], "--minprocs=3 | "),
@@ -333,7 +336,13 @@ mod tests {
         let parsed = grammar().parse(&line).unwrap();
         assert_eq!(
             parsed.canonical_options(),
-            ["--nodaemon", "--configuration", "f", "--logfile-maxbytes", "5"]
+            [
+                "--nodaemon",
+                "--configuration",
+                "f",
+                "--logfile-maxbytes",
+                "5"
+            ]
         );
     }
 }

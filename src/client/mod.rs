@@ -11,12 +11,14 @@ use std::process::ExitCode;
 
 use crate::daemon::{self, BootOptions, Personality};
 use crate::keeper;
-use arguments::{Appctl, Command, DaemonCommand, Line};
+use arguments::{Appctl, Command, DaemonCommand};
+use command_line::Line;
 use commands::Commands;
 use connect::Address;
 use input::Input;
 
 mod arguments;
+mod command_line;
 mod commands;
 mod connect;
 mod dialogue;
@@ -34,6 +36,9 @@ mod session;
 mod settings;
 mod shell;
 mod supervisorctl;
+mod supervisorctl_deeds;
+mod supervisorctl_help;
+mod supervisorctl_logs;
 mod supervisorctl_options;
 mod supervisord;
 mod words;
@@ -79,7 +84,7 @@ pub fn main() -> ExitCode {
 }
 
 fn appctl(argv0: &str, arguments: &[String]) -> ExitCode {
-    let appctl = match arguments::read(arguments) {
+    let appctl = match command_line::read(arguments) {
         Line::Do(appctl) => *appctl,
         Line::Show(text) => {
             output::text(&text);

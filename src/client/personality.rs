@@ -67,7 +67,11 @@ pub fn read(arguments: &[String], options: &[Described], argv0: &str) -> Result<
 pub fn conflicting(parsed: &Parsed) -> Option<&Given> {
     let before = parsed.help_before.unwrap_or(parsed.options.len());
     let given = &parsed.options[..before.min(parsed.options.len())];
-    let again = |index: &usize| given[..*index].iter().any(|one| one.long == given[*index].long);
+    let again = |index: &usize| {
+        given[..*index]
+            .iter()
+            .any(|one| one.long == given[*index].long)
+    };
     (0..given.len()).find(again).map(|index| &given[index])
 }
 
@@ -85,7 +89,10 @@ pub fn help(options: &[Described]) -> String {
             Some(short) => format!("-{short}/--{}", option.long),
             None => format!("--{}", option.long),
         };
-        let value = option.value.map(|value| format!(" {value}")).unwrap_or_default();
+        let value = option
+            .value
+            .map(|value| format!(" {value}"))
+            .unwrap_or_default();
         text.push_str(&format!("{names}{value} -- {}\n", option.help));
     }
     text
@@ -125,6 +132,9 @@ mod tests {
             valued(None, "minprocs", "NUM", "so many"),
             switch('n', "nodaemon", "stay"),
         ];
-        assert_eq!(help(&options), "--minprocs NUM -- so many\n-n/--nodaemon -- stay\n");
+        assert_eq!(
+            help(&options),
+            "--minprocs NUM -- so many\n-n/--nodaemon -- stay\n"
+        );
     }
 }

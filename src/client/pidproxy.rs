@@ -1,7 +1,8 @@
 //! `pidproxy`: runs a command that puts itself into the background, and passes signals on to the
 //! process that the command's pid file names.
 //!
-//! Unlike Supervisor's, it ends when the command ends and with the command's exit status.
+//! Unlike Supervisor's, it ends when the command ends and with the command's exit status, also
+//! after TERM: whoever stops it may then rely on the program being stopped.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -15,9 +16,6 @@ use super::output;
 
 /// Signals that are passed on.
 const PASSED: [i32; 6] = [SIGTERM, SIGHUP, SIGINT, SIGUSR1, SIGUSR2, SIGQUIT];
-
-/// Those after which the proxy is not needed any more.
-const LAST: [i32; 3] = [SIGTERM, SIGINT, SIGQUIT];
 
 /// Largest pid file that is read, in bytes.
 const PID_FILE_MAX: usize = 64;
@@ -51,9 +49,6 @@ fn run(pid_file: &str, command: &str, arguments: &[String]) -> io::Result<u8> {
                 continue;
             }
             pass_on(pid_file, signal);
-            if LAST.contains(&signal) {
-                return Ok(0);
-            }
         }
     }
 }
@@ -80,7 +75,10 @@ fn pass_on(pid_file: &str, signal: i32) {
         return;
     };
     if let Err(error) = kill_process(pid, signal) {
-        output::complain(&format!("{pid_file}: pid {}: {error}", pid.as_raw_nonzero()));
+        output::complain(&format!(
+            "{pid_file}: pid {}: {error}",
+            pid.as_raw_nonzero()
+        ));
     }
 }
 
@@ -88,14 +86,20 @@ fn read_pid(pid_file: &str) -> Option<Pid> {
     use std::io::Read;
     let mut text = String::new();
     let file = std::fs::File::open(pid_file).ok()?;
-    file.take(PID_FILE_MAX as u64).read_to_string(&mut text).ok()?;
+    file.take(PID_FILE_MAX as u64)
+        .read_to_string(&mut text)
+        .ok()?;
     pid_in(&text)
 }
 
 /// The pid in a pid file; never 0 or less, which would mean a group of processes.
 fn pid_in(text: &str) -> Option<Pid> {
     let number: i32 = text.trim().parse().ok()?;
-    if number <= 0 { None } else { Pid::from_raw(number) }
+    if number <= 0 {
+        None
+    } else {
+        Pid::from_raw(number)
+    }
 }
 
 fn usage(argv0: &str) -> String {
@@ -103,7 +107,7 @@ fn usage(argv0: &str) -> String {
         "pidproxy -- runs a command and passes signals on to the process its pid file names.\n\n\
          Usage: {argv0} <pidfile> <command> [<argument> ...]\n\n\
          TERM, HUP, INT, USR1, USR2 and QUIT are passed on. It ends when the command ends, with\n\
-         its exit status, and after TERM, INT and QUIT.\n"
+         its exit status.\n"
     )
 }
 
@@ -113,7 +117,10 @@ mod tests {
 
     #[test]
     fn pid_files_hold_one_positive_number() {
-        assert_eq!(pid_in("12\n").map(|pid| pid.as_raw_nonzero().get()), Some(12));
+        assert_eq!(
+            pid_in("12\n").map(|pid| pid.as_raw_nonzero().get()),
+            Some(12)
+        );
         for text in ["", "0", "-1", "x", "1 2", "99999999999"] {
             assert_eq!(pid_in(text), None, "{text}");
         }

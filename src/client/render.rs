@@ -54,7 +54,10 @@ fn status_line(
     let room = columns.saturating_sub(width + 10);
     let description = shorten(&printable(description), room);
     let name = printable(name);
-    format!("{name:<width$}{}{description}", coloured(&state_column, state, target))
+    format!(
+        "{name:<width$}{}{description}",
+        coloured(&state_column, state, target)
+    )
 }
 
 /// At most `room` characters, the last of which says that something is missing. A terminal too
@@ -102,7 +105,10 @@ pub fn event_line(view: &EventView, target: Target) -> String {
         pid => format!(" pid {pid}"),
     };
     let to = coloured(view.to.word(), view.to, target);
-    let line = format!("{} {} {name} {} -> {to}{pid}", view.sequence, view.wall, view.from);
+    let line = format!(
+        "{} {} {name} {} -> {to}{pid}",
+        view.sequence, view.wall, view.from
+    );
     match (view.why.as_str(), target.columns) {
         ("", _) => line,
         (why, None) => format!("{line}: {why}"),
@@ -288,9 +294,17 @@ mod tests {
             "a                                RUNNING   pid 12, uptime 0:01:02\n\
              g:b                              STARTING  \n"
         );
-        let long = process("groupname", "a-program-with-quite-a-long-name-indeed", State::Stopped, "Not started");
+        let long = process(
+            "groupname",
+            "a-program-with-quite-a-long-name-indeed",
+            State::Stopped,
+            "Not started",
+        );
         assert_eq!(
-            status(&[running, long], PIPE).lines().map(|line| line.find("RUNNING").or(line.find("STOPPED"))).collect::<Vec<_>>(),
+            status(&[running, long], PIPE)
+                .lines()
+                .map(|line| line.find("RUNNING").or(line.find("STOPPED")))
+                .collect::<Vec<_>>(),
             [Some(52), Some(52)]
         );
         assert_eq!(status(&[], PIPE), "");
@@ -298,7 +312,12 @@ mod tests {
 
     #[test]
     fn a_pipe_gets_text_as_it_is_and_a_terminal_gets_harmless_text_that_fits() {
-        let evil = process("a", "a", State::Fatal, "can't \x1b[2J find a very long command name");
+        let evil = process(
+            "a",
+            "a",
+            State::Fatal,
+            "can't \x1b[2J find a very long command name",
+        );
         assert!(status(std::slice::from_ref(&evil), PIPE).contains('\x1b'));
         let terminal = Target {
             columns: Some(60),

@@ -205,7 +205,11 @@ impl Session {
                 Err(error) => return Err(Lost::Io(error.into())),
             }
             let readable = !waited[0].revents().is_empty();
-            if self.interrupts.as_ref().is_some_and(|interrupts| interrupts.take()) {
+            if self
+                .interrupts
+                .as_ref()
+                .is_some_and(|interrupts| interrupts.take())
+            {
                 return Err(Lost::Interrupted);
             }
             if readable {
@@ -271,8 +275,12 @@ mod tests {
     fn a_request_without_end_and_a_line_without_end_are_refused() {
         let (mut session, mut daemon) = pair();
         let name = "n".repeat(LINE_MAX);
-        assert!(matches!(session.send(&["start", &name]), Err(Lost::Protocol(_))));
-        let writer = std::thread::spawn(move || daemon.write_all(&vec![b'x'; LINE_MAX + 2 * PIECE]));
+        assert!(matches!(
+            session.send(&["start", &name]),
+            Err(Lost::Protocol(_))
+        ));
+        let writer =
+            std::thread::spawn(move || daemon.write_all(&vec![b'x'; LINE_MAX + 2 * PIECE]));
         assert!(matches!(session.next(None), Err(Lost::Protocol(_))));
         drop(session);
         let _ = writer.join();
@@ -281,6 +289,9 @@ mod tests {
     #[test]
     fn a_deadline_ends_the_waiting() {
         let (mut session, _daemon) = pair();
-        assert!(matches!(session.next(Some(Instant::now())), Err(Lost::TimedOut)));
+        assert!(matches!(
+            session.next(Some(Instant::now())),
+            Err(Lost::TimedOut)
+        ));
     }
 }

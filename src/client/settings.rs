@@ -103,7 +103,8 @@ pub fn history() -> Option<PathBuf> {
         let path = std::env::var_os(name).map(PathBuf::from);
         path.filter(|path| path.is_absolute())
     };
-    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
+    let state =
+        absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
     let directory = state.join("appctl");
     std::fs::create_dir_all(&directory).ok()?;
     Some(directory.join("history"))

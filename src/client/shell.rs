@@ -241,8 +241,16 @@ mod tests {
             ("st", 0, &["start ", "status ", "stop "]),
             ("sto", 0, &["stop "]),
             ("start w", 6, &["web "]),
-            ("start web pool:", 10, &["pool:* ", "pool:pool_0 ", "pool:pool_1 "]),
-            ("start ", 6, &["pool:* ", "pool:pool_0 ", "pool:pool_1 ", "web "]),
+            (
+                "start web pool:",
+                10,
+                &["pool:* ", "pool:pool_0 ", "pool:pool_1 "],
+            ),
+            (
+                "start ",
+                6,
+                &["pool:* ", "pool:pool_0 ", "pool:pool_1 ", "web "],
+            ),
             ("update ", 7, &["pool ", "web "]),
             ("help sta", 5, &["start ", "status "]),
             ("version ", 8, &[]),
@@ -250,7 +258,14 @@ mod tests {
         ];
         for (line, start, expected) in table {
             let (at, words) = complete(line, &mut Sample);
-            assert_eq!((at, words), (*start, expected.iter().map(|word| word.to_string()).collect()), "{line}");
+            assert_eq!(
+                (at, words),
+                (
+                    *start,
+                    expected.iter().map(|word| word.to_string()).collect()
+                ),
+                "{line}"
+            );
         }
     }
 }

@@ -14,12 +14,32 @@ use super::supervisorctl::Supervisorctl;
 
 /// Every option but `-h`, which [`getopt`](super::getopt) knows by itself.
 const OPTIONS: &[Described] = &[
-    valued(Some('c'), "configuration", "FILENAME", "read this configuration file (default: search for one)"),
+    valued(
+        Some('c'),
+        "configuration",
+        "FILENAME",
+        "read this configuration file (default: search for one)",
+    ),
     switch('i', "interactive", "start a shell after the command"),
-    valued(Some('s'), "serverurl", "URL", "where supervisord listens (default: from the configuration)"),
-    valued(Some('u'), "username", "USERNAME", "user name for the server"),
+    valued(
+        Some('s'),
+        "serverurl",
+        "URL",
+        "where supervisord listens (default: from the configuration)",
+    ),
+    valued(
+        Some('u'),
+        "username",
+        "USERNAME",
+        "user name for the server",
+    ),
     valued(Some('p'), "password", "PASSWORD", "password for the server"),
-    valued(Some('r'), "history_file", "FILENAME", "keep the shell's history in this file"),
+    valued(
+        Some('r'),
+        "history_file",
+        "FILENAME",
+        "keep the shell's history in this file",
+    ),
 ];
 
 /// Runs `supervisorctl`.
@@ -49,9 +69,14 @@ pub fn main(argv0: &str, arguments: &[String]) -> ExitCode {
         return personality::misused(&format!("value '{url}' is not a URL"), argv0);
     };
     let line = parsed.words.join(" ");
-    let asked = parsed.options.iter().any(|given| given.long == "interactive");
+    let asked = parsed
+        .options
+        .iter()
+        .any(|given| given.long == "interactive");
     let interactive = asked || parsed.words.is_empty();
-    let history = value("history-file").map(PathBuf::from).or(config.history_file);
+    let history = value("history-file")
+        .map(PathBuf::from)
+        .or(config.history_file);
 
     let mut supervisorctl = Supervisorctl::new(address, config.prompt, interactive);
     if !parsed.words.is_empty() {
@@ -102,8 +127,14 @@ mod tests {
     #[test]
     fn mistakes_are_worded_as_supervisors() {
         let table = [
-            ("-s foo", Some("invalid value for -s 'foo': value 'foo' is not a URL")),
-            ("--serverurl=unix://", Some("invalid value for --serverurl 'unix://': value 'unix://' is not a URL")),
+            (
+                "-s foo",
+                Some("invalid value for -s 'foo': value 'foo' is not a URL"),
+            ),
+            (
+                "--serverurl=unix://",
+                Some("invalid value for --serverurl 'unix://': value 'unix://' is not a URL"),
+            ),
             ("-c a -c b", Some("conflicting command line option '-c'")),
             ("-h -s foo", None),
             ("-s unix:///a -r f --history-file", None),

@@ -14,25 +14,91 @@ use crate::daemon::{self, BootOptions, Personality};
 
 /// Every option but `-h`, which [`getopt`](super::getopt) knows by itself.
 const OPTIONS: &[Described] = &[
-    valued(Some('c'), "configuration", "FILENAME", "read this configuration file (default: search for one)"),
+    valued(
+        Some('c'),
+        "configuration",
+        "FILENAME",
+        "read this configuration file (default: search for one)",
+    ),
     switch('n', "nodaemon", "stay in the foreground (as nodaemon=true)"),
-    switch('s', "silent", "do not log to stdout as well (as silent=true)"),
-    switch('v', "version", "print the version and exit"),
-    valued(Some('u'), "user", "USER", "run as this user, by name or number"),
-    valued(Some('m'), "umask", "UMASK", "file mode creation mask (default 022)"),
-    valued(Some('d'), "directory", "DIRECTORY", "change to this directory when going to the background"),
+    switch(
+        's',
+        "silent",
+        "do not log to stdout as well (as silent=true)",
+    ),
+    switch(
+        'v',
+        "version",
+        "print the version of Supervisor this stands in for and exit",
+    ),
+    valued(
+        Some('u'),
+        "user",
+        "USER",
+        "run as this user, by name or number",
+    ),
+    valued(
+        Some('m'),
+        "umask",
+        "UMASK",
+        "file mode creation mask (default 022)",
+    ),
+    valued(
+        Some('d'),
+        "directory",
+        "DIRECTORY",
+        "change to this directory when going to the background",
+    ),
     valued(Some('l'), "logfile", "FILENAME", "path of the log"),
-    valued(Some('y'), "logfile_maxbytes", "BYTES", "rotate the log when it has this size"),
+    valued(
+        Some('y'),
+        "logfile_maxbytes",
+        "BYTES",
+        "rotate the log when it has this size",
+    ),
     valued(Some('z'), "logfile_backups", "NUM", "rotated logs to keep"),
-    valued(Some('e'), "loglevel", "LEVEL", "lowest level that is logged: critical, error, warn, info, debug, trace or blather"),
-    valued(Some('j'), "pidfile", "FILENAME", "write the process id to this file"),
+    valued(
+        Some('e'),
+        "loglevel",
+        "LEVEL",
+        "lowest level that is logged: critical, error, warn, info, debug, trace or blather",
+    ),
+    valued(
+        Some('j'),
+        "pidfile",
+        "FILENAME",
+        "write the process id to this file",
+    ),
     valued(Some('i'), "identifier", "STR", "name of this instance"),
-    valued(Some('q'), "childlogdir", "DIRECTORY", "directory of automatic program logs"),
-    switch('k', "nocleanup", "keep automatic program logs of earlier runs"),
-    valued(Some('a'), "minfds", "NUM", "file descriptors that must be available"),
-    switch('t', "strip_ansi", "remove ANSI escape sequences from program logs"),
+    valued(
+        Some('q'),
+        "childlogdir",
+        "DIRECTORY",
+        "directory of automatic program logs",
+    ),
+    switch(
+        'k',
+        "nocleanup",
+        "keep automatic program logs of earlier runs",
+    ),
+    valued(
+        Some('a'),
+        "minfds",
+        "NUM",
+        "file descriptors that must be available",
+    ),
+    switch(
+        't',
+        "strip_ansi",
+        "remove ANSI escape sequences from program logs",
+    ),
     valued(None, "minprocs", "NUM", "processes that must be available"),
-    valued(None, "profile_options", "OPTIONS", "accepted and ignored: there is no Python to profile"),
+    valued(
+        None,
+        "profile_options",
+        "OPTIONS",
+        "accepted and ignored: there is no Python to profile",
+    ),
 ];
 
 /// What a command line comes to.
@@ -51,7 +117,7 @@ pub fn main(argv0: &str, arguments: &[String]) -> ExitCode {
     };
     match wanted(parsed, argv0) {
         Ok(Wanted::Help) => output::text(&help(argv0)),
-        Ok(Wanted::Version) => output::line(env!("CARGO_PKG_VERSION")),
+        Ok(Wanted::Version) => output::line(super::words::SUPERVISOR_VERSION),
         Ok(Wanted::Boot(options)) => return daemon::boot(options),
         Err(problem) => return personality::misused(&problem, argv0),
     }
@@ -60,7 +126,11 @@ pub fn main(argv0: &str, arguments: &[String]) -> ExitCode {
 
 fn wanted(parsed: Parsed, argv0: &str) -> Result<Wanted, String> {
     if !parsed.words.is_empty() {
-        let quoted: Vec<String> = parsed.words.iter().map(|word| python_quoted(word)).collect();
+        let quoted: Vec<String> = parsed
+            .words
+            .iter()
+            .map(|word| python_quoted(word))
+            .collect();
         let list = quoted.join(", ");
         return Err(format!("positional arguments are not supported: [{list}]"));
     }
@@ -81,7 +151,9 @@ fn wanted(parsed: Parsed, argv0: &str) -> Result<Wanted, String> {
         }
         let value = given.value.unwrap_or_else(|| "true".to_string());
         let names = OPTIONS.iter().map(|option| option.long);
-        let option = names.into_iter().find(|name| name.replace('_', "-") == given.long);
+        let option = names
+            .into_iter()
+            .find(|name| name.replace('_', "-") == given.long);
         match option {
             Some("version") => return Ok(Wanted::Version),
             Some("configuration") => boot.config = Some(PathBuf::from(value)),
@@ -125,12 +197,16 @@ mod tests {
 
     fn read(line: &str) -> Result<Wanted, String> {
         let words: Vec<String> = line.split_whitespace().map(str::to_string).collect();
-        wanted(personality::read(&words, OPTIONS, "supervisord").unwrap(), "supervisord")
+        wanted(
+            personality::read(&words, OPTIONS, "supervisord").unwrap(),
+            "supervisord",
+        )
     }
 
     #[test]
     fn options_become_overrides_in_order() {
-        let Ok(Wanted::Boot(boot)) = read("-nc f --loglev=debug -y5MB --profile_options=calls") else {
+        let Ok(Wanted::Boot(boot)) = read("-nc f --loglev=debug -y5MB --profile_options=calls")
+        else {
             panic!("not to be started");
         };
         assert_eq!(boot.config, Some(PathBuf::from("f")));
@@ -160,7 +236,10 @@ mod tests {
     #[test]
     fn mistakes_are_worded_as_supervisors() {
         let table = [
-            ("foo it's", "positional arguments are not supported: ['foo', \"it's\"]"),
+            (
+                "foo it's",
+                "positional arguments are not supported: ['foo', \"it's\"]",
+            ),
             ("-l a -l b", "conflicting command line option '-l'"),
             ("-v foo", "positional arguments are not supported: ['foo']"),
         ];
