@@ -6,7 +6,8 @@
 //! The modules, in reading order. Each may import those above it in the table of
 //! ARCHITECTURE.md, which a test checks against every `use`.
 
-#[allow(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod client;
 pub mod config;
 pub mod control;

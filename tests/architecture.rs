@@ -20,12 +20,21 @@ fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
         .take_while(|line| !line.starts_with("## "))
         .filter(|line| line.starts_with("| "))
         .skip(1)
-        .map(|line| line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect())
+        .map(|line| {
+            line.trim_matches('|')
+                .split(" | ")
+                .map(|cell| cell.trim().to_owned())
+                .collect()
+        })
         .collect()
 }
 
 fn words_in_backticks(cell: &str) -> BTreeSet<String> {
-    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    cell.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// module → modules it may import, "all above" resolved.
@@ -35,8 +44,11 @@ fn allowed() -> BTreeMap<String, BTreeSet<String>> {
     for row in table(&document(), "Modules and what they may import") {
         let module = words_in_backticks(&row[0]).pop_first().unwrap();
         let imports = row.get(2).map(String::as_str).unwrap_or_default();
-        let set =
-            if imports == "all above" { above.clone() } else { words_in_backticks(imports) };
+        let set = if imports == "all above" {
+            above.clone()
+        } else {
+            words_in_backticks(imports)
+        };
         above.insert(module.clone());
         allowed.insert(module, set);
     }
@@ -66,8 +78,10 @@ fn every_import_is_in_the_table() {
             for (number, line) in fs::read_to_string(&file).unwrap().lines().enumerate() {
                 let code = line.split("//").next().unwrap_or_default();
                 for part in code.split("crate::").skip(1) {
-                    let name: String =
-                        part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    let name: String = part
+                        .chars()
+                        .take_while(|c| c.is_alphanumeric() || *c == '_')
+                        .collect();
                     if allowed.contains_key(&name) && name != *module && !imports.contains(&name) {
                         wrong.push(format!("{}:{}: {name}", file.display(), number + 1));
                     }
@@ -75,7 +89,11 @@ fn every_import_is_in_the_table() {
             }
         }
     }
-    assert!(wrong.is_empty(), "imports that ARCHITECTURE.md does not allow:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "imports that ARCHITECTURE.md does not allow:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -119,7 +137,11 @@ fn files_stay_readable() {
             (lines > 800).then(|| format!("{}: {lines} lines", file.display()))
         })
         .collect();
-    assert!(long.is_empty(), "files over 800 lines hide something:\n{}", long.join("\n"));
+    assert!(
+        long.is_empty(),
+        "files over 800 lines hide something:\n{}",
+        long.join("\n")
+    );
 }
 
 #[test]
@@ -128,6 +150,10 @@ fn every_file_says_what_it_owns() {
     sources(&root().join("src"), &mut files);
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
-        assert!(text.starts_with("//! "), "{} does not open with its purpose", file.display());
+        assert!(
+            text.starts_with("//! "),
+            "{} does not open with its purpose",
+            file.display()
+        );
     }
 }

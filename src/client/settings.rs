@@ -20,26 +20,34 @@ const NO_FILE: u8 = 2;
 /// `[supervisorctl]` of the configuration file, or its defaults where there is no file. The error
 /// is one sentence.
 pub fn supervisorctl(file: Option<&Path>, argv0: &str) -> Result<SupervisorctlConfig, String> {
-    let host = RealHost::default();
+    let host = RealHost;
     let file = find(file, argv0, &host)?;
-    config::load_supervisorctl(&host, file.as_deref())
-        .map_err(|diagnostics| sentence(&diagnostics))
+    config::load_supervisorctl(&host, file.as_deref()).map_err(|diagnostics| sentence(&diagnostics))
 }
 
 /// Where the daemon of this configuration file listens: the first unix socket of the file, else
 /// the default that the daemon computes as well.
 pub fn address(file: Option<&Path>, argv0: &str) -> Result<Address, String> {
-    let host = RealHost::default();
+    let host = RealHost;
     let Some(file) = find(file, argv0, &host)? else {
         return Ok(Address::Unix(config::default_socket(&host)));
     };
-    let source = Source { file: Some(file), overrides: Vec::new() };
+    let source = Source {
+        file: Some(file),
+        overrides: Vec::new(),
+    };
     let loaded = config::load(&host, &source).map_err(|diagnostics| sentence(&diagnostics))?;
-    let first = loaded.config.servers.into_iter().find_map(|server| match server.address {
-        ServerAddress::Unix { path, .. } => Some(path),
-        ServerAddress::Inet { .. } => None,
-    });
-    Ok(Address::Unix(first.unwrap_or_else(|| config::default_socket(&host))))
+    let first = loaded
+        .config
+        .servers
+        .into_iter()
+        .find_map(|server| match server.address {
+            ServerAddress::Unix { path, .. } => Some(path),
+            ServerAddress::Inet { .. } => None,
+        });
+    Ok(Address::Unix(
+        first.unwrap_or_else(|| config::default_socket(&host)),
+    ))
 }
 
 /// The commented sample configuration.
@@ -49,7 +57,7 @@ pub fn sample() -> String {
 
 /// Checks a configuration file and tells what was found; the exit status.
 pub fn check(file: Option<&Path>, argv0: &str, strict: bool) -> u8 {
-    let host = RealHost::default();
+    let host = RealHost;
     let file = match find(file, argv0, &host) {
         Ok(Some(file)) => file,
         Ok(None) => {
@@ -61,13 +69,19 @@ pub fn check(file: Option<&Path>, argv0: &str, strict: bool) -> u8 {
             return NO_FILE;
         }
     };
-    let source = Source { file: Some(file.clone()), overrides: Vec::new() };
+    let source = Source {
+        file: Some(file.clone()),
+        overrides: Vec::new(),
+    };
     let (notices, broken) = match config::load(&host, &source) {
         Ok(loaded) => (loaded.notices, false),
         Err(diagnostics) => (diagnostics.into_vec(), true),
     };
     let mut warned = false;
-    for notice in notices.iter().filter(|notice| notice.severity != Severity::Info) {
+    for notice in notices
+        .iter()
+        .filter(|notice| notice.severity != Severity::Info)
+    {
         warned = true;
         output::text(&format!("{notice}\n"));
     }
@@ -84,16 +98,22 @@ fn find(given: Option<&Path>, argv0: &str, host: &dyn Host) -> Result<Option<Pat
         Some(file) if !host.exists(file) => {
             Err(format!("could not find config file {}", file.display()))
         }
-        Some(file) => Ok(Some(std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf()))),
+        Some(file) => Ok(Some(
+            std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf()),
+        )),
         None => {
-            let found = config::search::candidates(argv0).into_iter().find(|path| host.exists(path));
+            let found = config::search::candidates(argv0)
+                .into_iter()
+                .find(|path| host.exists(path));
             Ok(found.map(|path| std::path::absolute(&path).unwrap_or(path)))
         }
     }
 }
 
 fn sentence(diagnostics: &Diagnostics) -> String {
-    diagnostics.supervisor_error().unwrap_or_else(|| diagnostics.to_string())
+    diagnostics
+        .supervisor_error()
+        .unwrap_or_else(|| diagnostics.to_string())
 }
 
 /// Where the shell of `appctl` keeps its history: `$XDG_STATE_HOME/appctl/history`, or below

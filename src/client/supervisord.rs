@@ -213,7 +213,7 @@ mod tests {
         let overrides: Vec<_> = boot
             .overrides
             .iter()
-            .map(|one| (one.option, one.flag.as_str(), one.value.as_str()))
+            .map(|one| (one.option.as_str(), one.flag.as_str(), one.value.as_str()))
             .collect();
         assert_eq!(
             overrides,

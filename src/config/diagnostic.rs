@@ -140,11 +140,14 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+/// What makes a finding the same as another: file, line, option, message.
+type Said = (Option<String>, Option<u32>, Option<String>, String);
+
 /// Findings in the order in which Supervisor would meet them, none twice.
 #[derive(Debug, Clone, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
-    said: HashSet<(Option<String>, Option<u32>, Option<String>, String)>,
+    said: HashSet<Said>,
 }
 
 impl Diagnostics {

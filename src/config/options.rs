@@ -15,27 +15,63 @@ pub struct OptionInfo {
 }
 
 const fn option(name: &'static str, default: &'static str, help: &'static str) -> OptionInfo {
-    OptionInfo { name, default, help }
+    OptionInfo {
+        name,
+        default,
+        help,
+    }
 }
 
 /// `[supervisord]`.
 pub const SUPERVISORD: &[OptionInfo] = &[
-    option("logfile", "supervisord.log", "the daemon's own log; syslog or NONE"),
-    option("logfile_maxbytes", "50MB", "rotate it at this size; 0 = never by size"),
+    option(
+        "logfile",
+        "supervisord.log",
+        "the daemon's own log; syslog or NONE",
+    ),
+    option(
+        "logfile_maxbytes",
+        "50MB",
+        "rotate it at this size; 0 = never by size",
+    ),
     option("logfile_backups", "10", "rotated files to keep"),
-    option("logfile_rotate", "", "rotate it by the clock as well: hourly, daily, weekly, HH:MM"),
-    option("loglevel", "info", "critical, error, warn, info, debug, trace, blather"),
-    option("pidfile", "supervisord.pid", "where the daemon's pid is written"),
+    option(
+        "logfile_rotate",
+        "",
+        "rotate it by the clock as well: hourly, daily, weekly, HH:MM",
+    ),
+    option(
+        "loglevel",
+        "info",
+        "critical, error, warn, info, debug, trace, blather",
+    ),
+    option(
+        "pidfile",
+        "supervisord.pid",
+        "where the daemon's pid is written",
+    ),
     option("umask", "022", "file mode creation mask"),
     option("nodaemon", "false", "stay in the foreground"),
     option("silent", "false", "in the foreground, do not echo the log"),
-    option("minfds", "1024", "file descriptors that programs may open, at least"),
+    option(
+        "minfds",
+        "1024",
+        "file descriptors that programs may open, at least",
+    ),
     option("minprocs", "200", "processes that may run, at least"),
     option("nocleanup", "false", "keep AUTO logs of earlier runs"),
-    option("childlogdir", "", "where AUTO logs live; default: the temporary directory"),
+    option(
+        "childlogdir",
+        "",
+        "where AUTO logs live; default: the temporary directory",
+    ),
     option("user", "", "run as this user"),
     option("directory", "", "change to this directory at start"),
-    option("strip_ansi", "false", "remove escape sequences from program logs"),
+    option(
+        "strip_ansi",
+        "false",
+        "remove escape sequences from program logs",
+    ),
     option("environment", "", "KEY=\"value\",… for every program"),
     option("identifier", "supervisor", "name of this instance"),
 ];
@@ -58,7 +94,11 @@ pub const INET_SERVER: &[OptionInfo] = &[
 
 /// `[supervisorctl]`.
 pub const SUPERVISORCTL: &[OptionInfo] = &[
-    option("serverurl", "http://localhost:9001", "where the daemon listens"),
+    option(
+        "serverurl",
+        "http://localhost:9001",
+        "where the daemon listens",
+    ),
     option("username", "", "name for it"),
     option("password", "", "password for it"),
     option("prompt", "supervisor", "prompt of the shell"),
@@ -67,7 +107,11 @@ pub const SUPERVISORCTL: &[OptionInfo] = &[
 
 /// `[program:x]`; the other program-like sections have these too.
 pub const PROGRAM: &[OptionInfo] = &[
-    option("command", "", "what to run; split like a shell would, but no shell runs it"),
+    option(
+        "command",
+        "",
+        "what to run; split like a shell would, but no shell runs it",
+    ),
     option("process_name", "%(program_name)s", "name of each process"),
     option("numprocs", "1", "how many"),
     option("numprocs_start", "0", "number of the first"),
@@ -85,20 +129,48 @@ pub const PROGRAM: &[OptionInfo] = &[
     option("directory", "", "working directory"),
     option("umask", "", "file mode creation mask"),
     option("environment", "", "KEY=\"value\",…"),
-    option("redirect_stderr", "false", "standard error goes where standard output goes"),
+    option(
+        "redirect_stderr",
+        "false",
+        "standard error goes where standard output goes",
+    ),
     option("serverurl", "AUTO", "SUPERVISOR_SERVER_URL of the program"),
     option("stdout_logfile", "AUTO", "file, AUTO or NONE"),
-    option("stdout_logfile_maxbytes", "50MB", "rotate at this size; 0 = never by size"),
+    option(
+        "stdout_logfile_maxbytes",
+        "50MB",
+        "rotate at this size; 0 = never by size",
+    ),
     option("stdout_logfile_backups", "10", "rotated files to keep"),
-    option("stdout_logfile_rotate", "", "by the clock: hourly, daily, weekly, HH:MM"),
-    option("stdout_capture_maxbytes", "0", "bytes kept between capture tags"),
+    option(
+        "stdout_logfile_rotate",
+        "",
+        "by the clock: hourly, daily, weekly, HH:MM",
+    ),
+    option(
+        "stdout_capture_maxbytes",
+        "0",
+        "bytes kept between capture tags",
+    ),
     option("stdout_events_enabled", "false", "emit PROCESS_LOG events"),
     option("stdout_syslog", "false", "send each line to syslog"),
     option("stderr_logfile", "AUTO", "file, AUTO or NONE"),
-    option("stderr_logfile_maxbytes", "50MB", "rotate at this size; 0 = never by size"),
+    option(
+        "stderr_logfile_maxbytes",
+        "50MB",
+        "rotate at this size; 0 = never by size",
+    ),
     option("stderr_logfile_backups", "10", "rotated files to keep"),
-    option("stderr_logfile_rotate", "", "by the clock: hourly, daily, weekly, HH:MM"),
-    option("stderr_capture_maxbytes", "0", "bytes kept between capture tags"),
+    option(
+        "stderr_logfile_rotate",
+        "",
+        "by the clock: hourly, daily, weekly, HH:MM",
+    ),
+    option(
+        "stderr_capture_maxbytes",
+        "0",
+        "bytes kept between capture tags",
+    ),
     option("stderr_events_enabled", "false", "emit PROCESS_LOG events"),
     option("stderr_syslog", "false", "send each line to syslog"),
 ];
@@ -115,7 +187,11 @@ pub const FCGI: &[OptionInfo] = &[
 pub const LISTENER: &[OptionInfo] = &[
     option("events", "", "events to deliver"),
     option("buffer_size", "10", "undelivered events to keep"),
-    option("result_handler", "supervisor.dispatchers:default_handler", "the built-in one"),
+    option(
+        "result_handler",
+        "supervisor.dispatchers:default_handler",
+        "the built-in one",
+    ),
 ];
 
 /// `[group:x]`.
@@ -146,7 +222,12 @@ const FREE_KINDS: &[&str] = &["rpcinterface", "ctlplugin"];
 pub fn of_section(section: &str) -> Option<Vec<OptionInfo>> {
     let kind = section.split(':').next().unwrap_or(section);
     let (_, tables) = KINDS.iter().find(|(name, _)| *name == kind)?;
-    Some(tables.iter().flat_map(|table| table.iter().copied()).collect())
+    Some(
+        tables
+            .iter()
+            .flat_map(|table| table.iter().copied())
+            .collect(),
+    )
 }
 
 /// Whether a section may hold anything.
@@ -156,21 +237,37 @@ pub fn is_free(section: &str) -> bool {
 
 /// The section kind that was probably meant.
 pub fn nearest_section(section: &str) -> Option<&'static str> {
-    nearest(section.split(':').next().unwrap_or(section), KINDS.iter().map(|(name, _)| *name))
+    nearest(
+        section.split(':').next().unwrap_or(section),
+        KINDS.iter().map(|(name, _)| *name),
+    )
 }
 
 /// A commented configuration with every option at its default.
 pub fn sample() -> String {
     let sections: [(&str, &str, &[OptionInfo]); 7] = [
         ("supervisord", "the daemon", SUPERVISORD),
-        ("unix_http_server", "the socket clients talk to", UNIX_SERVER),
+        (
+            "unix_http_server",
+            "the socket clients talk to",
+            UNIX_SERVER,
+        ),
         ("inet_http_server", "the same over TCP", INET_SERVER),
         ("supervisorctl", "the client", SUPERVISORCTL),
-        ("program:example", "a program; every option but the command may be left out", PROGRAM),
-        ("group:examples", "programs that are handled together", GROUP),
+        (
+            "program:example",
+            "a program; every option but the command may be left out",
+            PROGRAM,
+        ),
+        (
+            "group:examples",
+            "programs that are handled together",
+            GROUP,
+        ),
         ("include", "more files", INCLUDE),
     ];
-    let mut text = String::from("; Sample configuration. A line that begins with a semicolon is a comment.\n");
+    let mut text =
+        String::from("; Sample configuration. A line that begins with a semicolon is a comment.\n");
     for (name, about, options) in sections {
         let live = matches!(name, "supervisord" | "unix_http_server" | "supervisorctl");
         let mark = if live { "" } else { ";" };
@@ -182,7 +279,10 @@ pub fn sample() -> String {
                 ("program:example", "command") => (";", "/bin/cat"),
                 _ => (";", option.default),
             };
-            text.push_str(&format!("{mark}{}={value} ; {}\n", option.name, option.help));
+            text.push_str(&format!(
+                "{mark}{}={value} ; {}\n",
+                option.name, option.help
+            ));
         }
     }
     text.push_str(

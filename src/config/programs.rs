@@ -52,7 +52,10 @@ pub(super) fn program<'a>(
     let common = Common::read(reader, &scope);
     let mut processes: Vec<ProcessConfig> = Vec::new();
     if reader.entry(&scope, "command").is_none() {
-        let words = format!("program section {} does not specify a command", section.name);
+        let words = format!(
+            "program section {} does not specify a command",
+            section.name
+        );
         reader.refuse(&scope, "command", &words, "");
         return None;
     }
@@ -62,8 +65,16 @@ pub(super) fn program<'a>(
         scope.own.clear();
         let process = process(reader, &mut scope, &name, &common, inherited)?;
         if processes.iter().any(|other| other.name == process.name) {
-            let words = format!("two processes of {} are named {}", section.name, process.name);
-            reader.refuse(&scope, "process_name", &words, "a name of its own for each process");
+            let words = format!(
+                "two processes of {} are named {}",
+                section.name, process.name
+            );
+            reader.refuse(
+                &scope,
+                "process_name",
+                &words,
+                "a name of its own for each process",
+            );
         } else {
             processes.push(process);
         }
@@ -78,7 +89,12 @@ pub(super) fn program<'a>(
     };
     let default = if prefix == "eventlistener" { -1 } else { 999 };
     let priority = reader.read(&scope, "priority", default, value::integer);
-    Some(Program { name, kind, priority, processes })
+    Some(Program {
+        name,
+        kind,
+        priority,
+        processes,
+    })
 }
 
 /// Options that are the same for every process of a section.
@@ -125,7 +141,9 @@ impl Common {
             }),
             count => Ok(count),
         });
-        let named = reader.entry(scope, "process_name").map(|entry| entry.value.clone());
+        let named = reader
+            .entry(scope, "process_name")
+            .map(|entry| entry.value.clone());
         if count > 1 && !named.is_some_and(|name| name.contains("%(process_num)")) {
             let words = "%(process_num) must be present within process_name when numprocs > 1";
             reader.refuse(scope, "process_name", words, "");
@@ -134,7 +152,9 @@ impl Common {
             policy,
             first: reader.read(scope, "numprocs_start", 0, value::integer),
             count,
-            user: reader.read(scope, "user", None, |text| value::user(host, text).map(Some)),
+            user: reader.read(scope, "user", None, |text| {
+                value::user(host, text).map(Some)
+            }),
             umask: reader.read(scope, "umask", None, |text| value::octal(text).map(Some)),
             redirect_stderr: reader.read(scope, "redirect_stderr", false, value::boolean),
             serverurl: reader
@@ -172,7 +192,10 @@ fn process<'a>(
         user: common.user.clone(),
         umask: common.umask,
         environment,
-        serverurl: common.serverurl.clone().or_else(|| inherited.serverurl.clone()),
+        serverurl: common
+            .serverurl
+            .clone()
+            .or_else(|| inherited.serverurl.clone()),
         redirect_stderr: common.redirect_stderr,
     };
     let stdout = stream(reader, scope, "stdout");
@@ -184,13 +207,22 @@ fn process<'a>(
         stderr.logfile = LogTarget::None;
     }
     let policy = common.policy.clone();
-    Some(ProcessConfig { name, program: program.to_owned(), policy, launch, stdout, stderr })
+    Some(ProcessConfig {
+        name,
+        program: program.to_owned(),
+        policy,
+        launch,
+        stdout,
+        stderr,
+    })
 }
 
 fn stream<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, channel: &str) -> StreamConfig {
     let host = reader.host;
     let key = |suffix: &str| format!("{channel}_{suffix}");
-    let asked = reader.entry(scope, &key("logfile")).map(|entry| entry.value.to_lowercase());
+    let asked = reader
+        .entry(scope, &key("logfile"))
+        .map(|entry| entry.value.to_lowercase());
     let old_syslog = asked.as_deref() == Some("syslog");
     StreamConfig {
         logfile: reader.read(scope, &key("logfile"), LogTarget::Auto, |text| {
@@ -215,10 +247,17 @@ fn fast_cgi<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> FastCgiConfig {
     let host = reader.host;
     let name = &scope.section.name;
     if reader.entry(scope, "socket").is_none() {
-        reader.refuse(scope, "socket", &format!("[{name}] section requires a \"socket\" line"), "");
+        reader.refuse(
+            scope,
+            "socket",
+            &format!("[{name}] section requires a \"socket\" line"),
+            "",
+        );
     }
     let socket = reader.read(scope, "socket", String::new(), |text| {
-        let relative = text.strip_prefix("unix://").is_some_and(|path| !path.starts_with('/'));
+        let relative = text
+            .strip_prefix("unix://")
+            .is_some_and(|path| !path.starts_with('/'));
         match text.starts_with("unix://") || text.starts_with("tcp://") {
             true if !relative => Ok(text.to_owned()),
             _ => Err(Refused {
@@ -227,35 +266,68 @@ fn fast_cgi<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> FastCgiConfig {
             }),
         }
     });
-    let backlog = reader.read(scope, "socket_backlog", None, |text| match value::integer(text)? {
-        number @ 1..=65_535 => Ok(u32::try_from(number).ok()),
-        number => Err(Refused {
-            words: format!("Invalid socket_backlog value {number}"),
-            expected: "1 to 65535",
-        }),
-    });
+    let backlog = reader.read(
+        scope,
+        "socket_backlog",
+        None,
+        |text| match value::integer(text)? {
+            number @ 1..=65_535 => Ok(u32::try_from(number).ok()),
+            number => Err(Refused {
+                words: format!("Invalid socket_backlog value {number}"),
+                expected: "1 to 65535",
+            }),
+        },
+    );
     let owner = reader.read(scope, "socket_owner", None, |text| {
-        let (uid, gid) = value::owner(host, text)
-            .map_err(|refused| Refused { words: format!("Invalid socket_owner value {text}"), ..refused })?;
+        let (uid, gid) = value::owner(host, text).map_err(|refused| Refused {
+            words: format!("Invalid socket_owner value {text}"),
+            ..refused
+        })?;
         Ok(uid.map(|uid| (uid, gid)))
     });
     let mode = reader.read(scope, "socket_mode", 0o700, |text| {
-        value::octal(text)
-            .map_err(|refused| Refused { words: format!("Invalid socket_mode value {text}"), ..refused })
+        value::octal(text).map_err(|refused| Refused {
+            words: format!("Invalid socket_mode value {text}"),
+            ..refused
+        })
     });
-    FastCgiConfig { socket, backlog, owner, mode }
+    FastCgiConfig {
+        socket,
+        backlog,
+        owner,
+        mode,
+    }
 }
 
 /// Event names, concrete and abstract.
 const EVENTS: &[&str] = &[
-    "EVENT", "PROCESS_STATE", "PROCESS_STATE_STARTING", "PROCESS_STATE_RUNNING",
-    "PROCESS_STATE_BACKOFF", "PROCESS_STATE_STOPPING", "PROCESS_STATE_STOPPED",
-    "PROCESS_STATE_EXITED", "PROCESS_STATE_FATAL", "PROCESS_STATE_UNKNOWN",
-    "PROCESS_COMMUNICATION", "PROCESS_COMMUNICATION_STDOUT", "PROCESS_COMMUNICATION_STDERR",
-    "PROCESS_LOG", "PROCESS_LOG_STDOUT", "PROCESS_LOG_STDERR", "REMOTE_COMMUNICATION",
-    "SUPERVISOR_STATE_CHANGE", "SUPERVISOR_STATE_CHANGE_RUNNING",
-    "SUPERVISOR_STATE_CHANGE_STOPPING", "TICK", "TICK_5", "TICK_60", "TICK_3600",
-    "PROCESS_GROUP", "PROCESS_GROUP_ADDED", "PROCESS_GROUP_REMOVED",
+    "EVENT",
+    "PROCESS_STATE",
+    "PROCESS_STATE_STARTING",
+    "PROCESS_STATE_RUNNING",
+    "PROCESS_STATE_BACKOFF",
+    "PROCESS_STATE_STOPPING",
+    "PROCESS_STATE_STOPPED",
+    "PROCESS_STATE_EXITED",
+    "PROCESS_STATE_FATAL",
+    "PROCESS_STATE_UNKNOWN",
+    "PROCESS_COMMUNICATION",
+    "PROCESS_COMMUNICATION_STDOUT",
+    "PROCESS_COMMUNICATION_STDERR",
+    "PROCESS_LOG",
+    "PROCESS_LOG_STDOUT",
+    "PROCESS_LOG_STDERR",
+    "REMOTE_COMMUNICATION",
+    "SUPERVISOR_STATE_CHANGE",
+    "SUPERVISOR_STATE_CHANGE_RUNNING",
+    "SUPERVISOR_STATE_CHANGE_STOPPING",
+    "TICK",
+    "TICK_5",
+    "TICK_60",
+    "TICK_3600",
+    "PROCESS_GROUP",
+    "PROCESS_GROUP_ADDED",
+    "PROCESS_GROUP_REMOVED",
 ];
 
 fn listener<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> ListenerConfig {
@@ -265,9 +337,14 @@ fn listener<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> ListenerConfig {
         reader.refuse(scope, "events", &words, "");
     }
     let events = reader.read(scope, "events", Vec::new(), |text| {
-        let events: Vec<String> =
-            text.split(',').map(|event| event.trim().to_uppercase()).collect();
-        match events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
+        let events: Vec<String> = text
+            .split(',')
+            .map(|event| event.trim().to_uppercase())
+            .collect();
+        match events
+            .iter()
+            .find(|event| !EVENTS.contains(&event.as_str()))
+        {
             None => Ok(events),
             Some(unknown) => Err(Refused {
                 words: format!("Unknown event type {unknown} in [{name}] events"),
@@ -275,12 +352,14 @@ fn listener<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> ListenerConfig {
             }),
         }
     });
-    let buffer_size = reader.read(scope, "buffer_size", 10, |text| match value::integer(text)? {
-        size if size < 1 => Err(Refused {
-            words: format!("[{name}] section sets invalid buffer_size ({size})"),
-            expected: "1 or more",
-        }),
-        size => Ok(u32::try_from(size).unwrap_or(u32::MAX)),
+    let buffer_size = reader.read(scope, "buffer_size", 10, |text| {
+        match value::integer(text)? {
+            size if size < 1 => Err(Refused {
+                words: format!("[{name}] section sets invalid buffer_size ({size})"),
+                expected: "1 or more",
+            }),
+            size => Ok(u32::try_from(size).unwrap_or(u32::MAX)),
+        }
     });
     if reader.read(scope, "redirect_stderr", false, value::boolean) {
         let words = format!(
@@ -295,5 +374,8 @@ fn listener<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> ListenerConfig {
         let words = format!("{handler} cannot be resolved within [{name}]");
         reader.refuse(scope, "result_handler", &words, "the built-in handler");
     }
-    ListenerConfig { events, buffer_size }
+    ListenerConfig {
+        events,
+        buffer_size,
+    }
 }

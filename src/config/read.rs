@@ -58,7 +58,10 @@ pub fn load(host: &dyn Host, source: &Source) -> Result<Loaded, Diagnostics> {
     let parts = match &source.file {
         Some(file) => read_files(host, file, &mut diagnostics),
         None => vec![(
-            SourceFile { name: "built-in defaults".into(), here: String::new() },
+            SourceFile {
+                name: "built-in defaults".into(),
+                here: String::new(),
+            },
             scan("[supervisord]\n"),
         )],
     };
@@ -66,15 +69,20 @@ pub fn load(host: &dyn Host, source: &Source) -> Result<Loaded, Diagnostics> {
         return Err(diagnostics);
     }
     let document = Document::merge(parts);
-    let mut reader =
-        Reader { host, document: &document, environment: host.environment(), diagnostics };
+    let mut reader = Reader {
+        host,
+        document: &document,
+        environment: host.environment(),
+        diagnostics,
+    };
     let config = configuration(&mut reader, source);
     warn_of_unknown(&mut reader);
     let diagnostics = reader.diagnostics;
     match config {
-        Some(config) if diagnostics.error_count() == 0 => {
-            Ok(Loaded { config, notices: diagnostics.into_vec() })
-        }
+        Some(config) if diagnostics.error_count() == 0 => Ok(Loaded {
+            config,
+            notices: diagnostics.into_vec(),
+        }),
         _ => Err(diagnostics),
     }
 }
@@ -91,21 +99,33 @@ pub fn load_supervisorctl(
         prompt: "supervisor".into(),
         history_file: None,
     };
-    let Some(file) = file else { return Ok(defaults) };
+    let Some(file) = file else {
+        return Ok(defaults);
+    };
     let mut diagnostics = Diagnostics::new();
-    let part = read_file(host, file, &mut diagnostics).map(|part| vec![part]).unwrap_or_default();
+    let part = read_file(host, file, &mut diagnostics)
+        .map(|part| vec![part])
+        .unwrap_or_default();
     let document = Document::merge(part);
-    let mut reader =
-        Reader { host, document: &document, environment: host.environment(), diagnostics };
+    let mut reader = Reader {
+        host,
+        document: &document,
+        environment: host.environment(),
+        diagnostics,
+    };
     let Some(section) = document.section("supervisorctl") else {
         if reader.diagnostics.error_count() == 0 {
             let words = ".ini file does not include supervisorctl section";
-            reader.diagnostics.push(Diagnostic::error(words).as_supervisor(words));
+            reader
+                .diagnostics
+                .push(Diagnostic::error(words).as_supervisor(words));
         }
         return Err(reader.diagnostics);
     };
     let scope = Scope::of(section);
-    let url = reader.text(&scope, "serverurl").unwrap_or(defaults.serverurl);
+    let url = reader
+        .text(&scope, "serverurl")
+        .unwrap_or(defaults.serverurl);
     let config = SupervisorctlConfig {
         serverurl: match url.strip_prefix("unix://") {
             Some(path) => format!("unix://{}", paths::normal(host, path).display()),
@@ -119,7 +139,11 @@ pub fn load_supervisorctl(
             .filter(|path| !path.is_empty())
             .map(|path| paths::normal(host, &path)),
     };
-    if reader.diagnostics.error_count() == 0 { Ok(config) } else { Err(reader.diagnostics) }
+    if reader.diagnostics.error_count() == 0 {
+        Ok(config)
+    } else {
+        Err(reader.diagnostics)
+    }
 }
 
 /// The root file and what its `[include]` names.
@@ -128,10 +152,14 @@ fn read_files(
     file: &Path,
     diagnostics: &mut Diagnostics,
 ) -> Vec<(SourceFile, Scanned)> {
-    let Some(root) = read_file(host, file, diagnostics) else { return Vec::new() };
+    let Some(root) = read_file(host, file, diagnostics) else {
+        return Vec::new();
+    };
     let mut parts = vec![root];
     let document = Document::merge(parts.clone());
-    let Some(section) = document.section("include") else { return parts };
+    let Some(section) = document.section("include") else {
+        return parts;
+    };
     let diagnosed = std::mem::take(diagnostics);
     let mut reader = Reader {
         host,
@@ -144,13 +172,23 @@ fn read_files(
         let words = ".ini file has [include] section, but no files setting";
         reader.refuse(&scope, "files", words, "");
     }
-    let here = document.files.first().map(|file| file.here.clone()).unwrap_or_default();
-    for pattern in reader.text(&scope, "files").unwrap_or_default().split_whitespace() {
+    let here = document
+        .files
+        .first()
+        .map(|file| file.here.clone())
+        .unwrap_or_default();
+    for pattern in reader
+        .text(&scope, "files")
+        .unwrap_or_default()
+        .split_whitespace()
+    {
         let pattern = Path::new(&here).join(pattern).display().to_string();
         let found = glob(host, &pattern);
         if found.is_empty() {
             let words = format!("No file matches via include \"{pattern}\"");
-            reader.diagnostics.push(Diagnostic::warning(words.clone()).as_supervisor(words));
+            reader
+                .diagnostics
+                .push(Diagnostic::warning(words.clone()).as_supervisor(words));
         }
         for path in found.iter().filter(|path| !host.is_dir(Path::new(path))) {
             let words = format!("Included extra file \"{path}\" during parsing");
@@ -191,14 +229,22 @@ fn read_file(
             );
             let message = format!("byte 0x{byte:02x} is not UTF-8");
             let line = u32::try_from(line).unwrap_or(u32::MAX);
-            diagnostics.push(Diagnostic::error(message).at(&name, line).as_supervisor(words));
+            diagnostics.push(
+                Diagnostic::error(message)
+                    .at(&name, line)
+                    .as_supervisor(words),
+            );
             return None;
         }
     };
     let scanned = scan(&text);
     report_lines(&name, &scanned, diagnostics);
     let absolute = paths::absolute(host, path);
-    let here = absolute.parent().unwrap_or(Path::new("/")).display().to_string();
+    let here = absolute
+        .parent()
+        .unwrap_or(Path::new("/"))
+        .display()
+        .to_string();
     Some((SourceFile { name, here }, scanned))
 }
 
@@ -206,7 +252,11 @@ fn read_file(
 fn report_lines(name: &str, scanned: &Scanned, diagnostics: &mut Diagnostics) {
     let mut all = format!("Source contains parsing errors: '{name}'");
     for problem in &scanned.problems {
-        all.push_str(&format!("\n\t[line {:2}]: {}", problem.line, repr(&problem.raw)));
+        all.push_str(&format!(
+            "\n\t[line {:2}]: {}",
+            problem.line,
+            repr(&problem.raw)
+        ));
     }
     for problem in &scanned.problems {
         let (message, words) = match problem.kind {
@@ -222,7 +272,11 @@ fn report_lines(name: &str, scanned: &Scanned, diagnostics: &mut Diagnostics) {
             LineProblemKind::NoKey => ("a value without a key", all.clone()),
         };
         let message = format!("{message}: {}", problem.raw.trim());
-        diagnostics.push(Diagnostic::error(message).at(name, problem.line).as_supervisor(words));
+        diagnostics.push(
+            Diagnostic::error(message)
+                .at(name, problem.line)
+                .as_supervisor(words),
+        );
     }
 }
 
@@ -230,7 +284,9 @@ fn configuration(reader: &mut Reader<'_>, source: &Source) -> Option<Config> {
     let document = reader.document;
     let Some(section) = document.section("supervisord") else {
         let words = ".ini file does not include supervisord section";
-        reader.diagnostics.push(Diagnostic::error(words).as_supervisor(words));
+        reader
+            .diagnostics
+            .push(Diagnostic::error(words).as_supervisor(words));
         return None;
     };
     let section = with_overrides(section, &source.overrides);
@@ -238,10 +294,19 @@ fn configuration(reader: &mut Reader<'_>, source: &Source) -> Option<Config> {
     reader.environment.extend(supervisord.environment.clone());
     let servers = servers(reader);
     let serverurl = server_url(&servers);
-    let inherited = Inherited { environment: supervisord.environment.clone(), serverurl };
+    let inherited = Inherited {
+        environment: supervisord.environment.clone(),
+        serverurl,
+    };
     let groups = groups(reader, &inherited);
     let rpc_interfaces = rpc_interfaces(reader);
-    Some(Config { file: source.file.clone(), supervisord, servers, rpc_interfaces, groups })
+    Some(Config {
+        file: source.file.clone(),
+        supervisord,
+        servers,
+        rpc_interfaces,
+        groups,
+    })
 }
 
 /// `[supervisord]` with what the command line says put over it.
@@ -251,7 +316,9 @@ fn with_overrides(section: &Section, overrides: &[Override]) -> Section {
         let origin: Origin = section.origin;
         // A command line is not a format string.
         let value = given.value.replace('%', "%%");
-        section.entries.insert(given.option.clone(), Entry { value, origin });
+        section
+            .entries
+            .insert(given.option.clone(), Entry { value, origin });
     }
     section
 }
@@ -300,7 +367,9 @@ fn supervisord(
         childlogdir: reader.read(&scope, "childlogdir", host.temp_dir(), |text| {
             value::directory(host, text).map(PathBuf::from)
         }),
-        user: reader.read(&scope, "user", None, |text| value::user(host, text).map(Some)),
+        user: reader.read(&scope, "user", None, |text| {
+            value::user(host, text).map(Some)
+        }),
         directory: reader.read(&scope, "directory", None, |text| {
             value::directory(host, text).map(|path| Some(PathBuf::from(path)))
         }),
@@ -311,7 +380,9 @@ fn supervisord(
                 expected: "KEY=\"value\" pairs separated by commas",
             })
         }),
-        identifier: reader.text(&scope, "identifier").unwrap_or_else(|| "supervisor".into()),
+        identifier: reader
+            .text(&scope, "identifier")
+            .unwrap_or_else(|| "supervisor".into()),
     };
     outer.diagnostics = blame_flags(reader.diagnostics, before, overrides);
     config
@@ -329,7 +400,11 @@ fn blame_flags(diagnostics: Diagnostics, skip: usize, overrides: &[Override]) ->
         });
         if let Some(given) = given.filter(|_| errors > skip) {
             let why = diagnostic.for_supervisor();
-            let words = format!("invalid value for {} {}: {why}", given.flag, repr(&given.value));
+            let words = format!(
+                "invalid value for {} {}: {why}",
+                given.flag,
+                repr(&given.value)
+            );
             diagnostic = Diagnostic::error(words.clone()).as_supervisor(words);
         }
         blamed.push(diagnostic);
@@ -345,14 +420,22 @@ fn servers(reader: &mut Reader<'_>) -> Vec<ServerConfig> {
     let document = reader.document;
     let mut servers = Vec::new();
     for prefix in ["inet_http_server", "unix_http_server"] {
-        for section in document.sections().iter().filter(|s| s.name.starts_with(prefix)) {
+        for section in document
+            .sections()
+            .iter()
+            .filter(|s| s.name.starts_with(prefix))
+        {
             let scope = Scope::of(section);
             let address = match prefix {
                 "inet_http_server" => inet_address(reader, &scope),
                 _ => unix_address(reader, &scope),
             };
-            let user = reader.text(&scope, "username").filter(|text| !text.is_empty());
-            let password = reader.text(&scope, "password").filter(|text| !text.is_empty());
+            let user = reader
+                .text(&scope, "username")
+                .filter(|text| !text.is_empty());
+            let password = reader
+                .text(&scope, "password")
+                .filter(|text| !text.is_empty());
             let credentials = match (user, password) {
                 (Some(user), Some(password)) => Some((user, password)),
                 (None, None) => None,
@@ -367,7 +450,11 @@ fn servers(reader: &mut Reader<'_>) -> Vec<ServerConfig> {
                 }
             };
             if let Some(address) = address {
-                servers.push(ServerConfig { section: section.name.clone(), address, credentials });
+                servers.push(ServerConfig {
+                    section: section.name.clone(),
+                    address,
+                    credentials,
+                });
             }
         }
     }
@@ -394,8 +481,10 @@ fn unix_address<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> Option<Server
     }
     let path = reader.text(scope, "file")?;
     let mode = reader.read(scope, "chmod", 0o700, |text| {
-        value::octal(text)
-            .map_err(|refused| Refused { words: format!("Invalid chmod value {text}"), ..refused })
+        value::octal(text).map_err(|refused| Refused {
+            words: format!("Invalid chmod value {text}"),
+            ..refused
+        })
     });
     let owner = reader.read(scope, "chown", (None, None), |text| {
         value::owner(host, text).map_err(|refused| Refused {
@@ -403,7 +492,11 @@ fn unix_address<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> Option<Server
             ..refused
         })
     });
-    Some(ServerAddress::Unix { path: paths::normal(host, path.trim()), mode, owner })
+    Some(ServerAddress::Unix {
+        path: paths::normal(host, path.trim()),
+        mode,
+        owner,
+    })
 }
 
 /// What programs are told of where to reach us: the first unix socket, else the first port.
@@ -428,7 +521,9 @@ fn groups(reader: &mut Reader<'_>, inherited: &Inherited) -> Vec<GroupConfig> {
     let mut groups: Vec<GroupConfig> = Vec::new();
     let mut grouped: BTreeSet<String> = BTreeSet::new();
     for section in document.sections() {
-        let Some(name) = section.name.strip_prefix("group:") else { continue };
+        let Some(name) = section.name.strip_prefix("group:") else {
+            continue;
+        };
         let scope = Scope::of(section);
         let name = match value::name(name) {
             Ok(name) => name,
@@ -438,10 +533,18 @@ fn groups(reader: &mut Reader<'_>, inherited: &Inherited) -> Vec<GroupConfig> {
             }
         };
         let priority = reader.read(&scope, "priority", 999, value::integer);
-        let mut group =
-            GroupConfig { name: name.clone(), priority, kind: GroupKind::Program, processes: vec![] };
+        let mut group = GroupConfig {
+            name: name.clone(),
+            priority,
+            kind: GroupKind::Program,
+            processes: vec![],
+        };
         let members = reader.text(&scope, "programs").unwrap_or_default();
-        for member in members.split(',').map(str::trim).filter(|_| !members.trim().is_empty()) {
+        for member in members
+            .split(',')
+            .map(str::trim)
+            .filter(|_| !members.trim().is_empty())
+        {
             let sections: Vec<&Section> = ["program", "fcgi-program"]
                 .iter()
                 .filter_map(|kind| document.section(&format!("{kind}:{member}")))
@@ -481,15 +584,27 @@ fn groups(reader: &mut Reader<'_>, inherited: &Inherited) -> Vec<GroupConfig> {
         groups.push(group);
     }
     for section in document.sections() {
-        let Some((kind, name)) = section.name.split_once(':') else { continue };
+        let Some((kind, name)) = section.name.split_once(':') else {
+            continue;
+        };
         if !matches!(kind, "program" | "fcgi-program" | "eventlistener")
             || grouped.contains(&section.name)
         {
             continue;
         }
         if let Some(program) = programs::program(reader, section, name.trim(), inherited) {
-            let Program { name, kind, priority, processes } = program;
-            groups.push(GroupConfig { name, priority, kind, processes });
+            let Program {
+                name,
+                kind,
+                priority,
+                processes,
+            } = program;
+            groups.push(GroupConfig {
+                name,
+                priority,
+                kind,
+                processes,
+            });
         }
     }
     refuse_twins(reader, &groups);
@@ -502,7 +617,10 @@ fn refuse_twins(reader: &mut Reader<'_>, groups: &[GroupConfig]) {
     let mut names = BTreeSet::new();
     for group in groups {
         if !names.insert(&group.name) {
-            let message = format!("two groups are named '{}'; one of them would never run", group.name);
+            let message = format!(
+                "two groups are named '{}'; one of them would never run",
+                group.name
+            );
             reader.diagnostics.push(Diagnostic::error(message));
         }
     }
@@ -512,7 +630,9 @@ fn rpc_interfaces(reader: &mut Reader<'_>) -> Vec<String> {
     let document = reader.document;
     let mut interfaces = Vec::new();
     for section in document.sections() {
-        let Some(name) = section.name.strip_prefix("rpcinterface:") else { continue };
+        let Some(name) = section.name.strip_prefix("rpcinterface:") else {
+            continue;
+        };
         let scope = Scope::of(section);
         match reader.text(&scope, "supervisor.rpcinterface_factory") {
             None => {
@@ -530,7 +650,12 @@ fn rpc_interfaces(reader: &mut Reader<'_>) -> Vec<String> {
             }
             Some(factory) => {
                 let words = format!("{factory} cannot be resolved within [{}]", section.name);
-                reader.refuse(&scope, "supervisor.rpcinterface_factory", &words, "the standard one");
+                reader.refuse(
+                    &scope,
+                    "supervisor.rpcinterface_factory",
+                    &words,
+                    "the standard one",
+                );
             }
         }
     }

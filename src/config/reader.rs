@@ -54,7 +54,10 @@ impl<'a> Reader<'a> {
         let here = self.document.file(entry.origin).here.clone();
         let lookup = |name: &str| -> Option<Word<'_>> {
             if let Some(variable) = name.strip_prefix("ENV_") {
-                let value = scope.own.get(variable).or_else(|| self.environment.get(variable))?;
+                let value = scope
+                    .own
+                    .get(variable)
+                    .or_else(|| self.environment.get(variable))?;
                 return Some(Word::Text(Cow::Owned(value.clone())));
             }
             if let Some(number) = scope.numbers.get(name) {
@@ -63,7 +66,10 @@ impl<'a> Reader<'a> {
             match name {
                 "here" => Some(Word::Text(Cow::Owned(here.clone()))),
                 "host_node_name" => Some(Word::Text(Cow::Owned(self.host.host_name()))),
-                _ => scope.words.get(name).map(|word| Word::Text(Cow::Owned(word.clone()))),
+                _ => scope
+                    .words
+                    .get(name)
+                    .map(|word| Word::Text(Cow::Owned(word.clone()))),
             }
         };
         match expand(&entry.value, lookup) {
@@ -120,7 +126,9 @@ impl<'a> Reader<'a> {
         default: T,
         parse: impl FnOnce(&str) -> Result<T, Refused>,
     ) -> T {
-        let Some(text) = self.text(scope, option) else { return default };
+        let Some(text) = self.text(scope, option) else {
+            return default;
+        };
         match parse(&text) {
             Ok(value) => value,
             Err(refused) => {
@@ -132,7 +140,9 @@ impl<'a> Reader<'a> {
 
     /// Adds an error about an option, or about the section if the option is absent.
     pub fn refuse(&mut self, scope: &Scope<'a>, option: &str, words: &str, expected: &str) {
-        let origin = self.entry(scope, option).map_or(scope.section.origin, |entry| entry.origin);
+        let origin = self
+            .entry(scope, option)
+            .map_or(scope.section.origin, |entry| entry.origin);
         let file = self.document.file(origin).name.clone();
         let message = match expected.is_empty() {
             true => words.to_owned(),
@@ -146,7 +156,10 @@ impl<'a> Reader<'a> {
         }
         let words = if scope.suffixed {
             let section_file = &self.document.file(scope.section.origin).name;
-            format!("{words} in section '{}' (file: '{section_file}')", scope.section.name)
+            format!(
+                "{words} in section '{}' (file: '{section_file}')",
+                scope.section.name
+            )
         } else {
             words.to_owned()
         };
@@ -155,7 +168,9 @@ impl<'a> Reader<'a> {
 
     /// Adds a warning about an option.
     pub fn warn(&mut self, scope: &Scope<'a>, option: &str, message: String) {
-        let origin = self.entry(scope, option).map_or(scope.section.origin, |entry| entry.origin);
+        let origin = self
+            .entry(scope, option)
+            .map_or(scope.section.origin, |entry| entry.origin);
         let file = self.document.file(origin).name.clone();
         let warning = Diagnostic::warning(message)
             .at(&file, origin.line)

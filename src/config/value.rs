@@ -18,7 +18,10 @@ pub struct Refused {
 }
 
 fn refused<T>(words: impl Into<String>, expected: &'static str) -> Result<T, Refused> {
-    Err(Refused { words: words.into(), expected })
+    Err(Refused {
+        words: words.into(),
+        expected,
+    })
 }
 
 /// An integer as Python's `int()` takes it.
@@ -28,7 +31,10 @@ pub fn integer(text: &str) -> Result<i64, Refused> {
             format!("invalid literal for int() with base 10: {}", repr(text)),
             "a whole number",
         ),
-        IntegerProblem::TooLarge => refused(format!("the number {text} is too large"), "a smaller number"),
+        IntegerProblem::TooLarge => refused(
+            format!("the number {text} is too large"),
+            "a smaller number",
+        ),
     })
 }
 
@@ -37,7 +43,10 @@ pub fn boolean(text: &str) -> Result<bool, Refused> {
     match text.to_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
-        _ => refused(format!("not a valid boolean value: {}", repr(text)), "true or false"),
+        _ => refused(
+            format!("not a valid boolean value: {}", repr(text)),
+            "true or false",
+        ),
     }
 }
 
@@ -48,14 +57,19 @@ pub fn bytes(text: &str) -> Result<u64, Refused> {
         .into_iter()
         .find_map(|(suffix, unit)| Some((lower.strip_suffix(suffix)?, unit)))
         .unwrap_or((&lower, 1_i64));
-    let number = integer(digits)
-        .map_err(|refused| Refused { expected: "bytes, such as 512, 64KB, 50MB or 1GB", ..refused })?;
+    let number = integer(digits).map_err(|refused| Refused {
+        expected: "bytes, such as 512, 64KB, 50MB or 1GB",
+        ..refused
+    })?;
     Ok(u64::try_from(number.saturating_mul(unit)).unwrap_or(0))
 }
 
 /// An octal mode.
 pub fn octal(text: &str) -> Result<u32, Refused> {
-    match python::integer(text, 8).ok().and_then(|mode| u32::try_from(mode).ok()) {
+    match python::integer(text, 8)
+        .ok()
+        .and_then(|mode| u32::try_from(mode).ok())
+    {
         Some(mode) => Ok(mode),
         None => refused(
             format!("{text} can not be converted to an octal type"),
@@ -132,7 +146,10 @@ pub fn log_level(text: &str) -> Result<LogLevel, Refused> {
 pub fn user(host: &dyn Host, text: &str) -> Result<UserSpec, Refused> {
     let expected = "a user of this machine";
     let found = match python::integer(text, 10) {
-        Ok(number) => match u32::try_from(number).ok().and_then(|uid| host.user_by_id(uid)) {
+        Ok(number) => match u32::try_from(number)
+            .ok()
+            .and_then(|uid| host.user_by_id(uid))
+        {
             Some(user) => user,
             None => return refused(format!("Invalid user id {text}"), expected),
         },
@@ -155,7 +172,9 @@ pub fn owner(host: &dyn Host, text: &str) -> Result<(Option<u32>, Option<u32>), 
     let gid = match group {
         None => None,
         Some(group) => {
-            let number = python::integer(group, 10).ok().and_then(|gid| u32::try_from(gid).ok());
+            let number = python::integer(group, 10)
+                .ok()
+                .and_then(|gid| u32::try_from(gid).ok());
             let gid = match number {
                 Some(gid) if host.has_group(gid) => Some(gid),
                 Some(_) => None,
@@ -164,7 +183,10 @@ pub fn owner(host: &dyn Host, text: &str) -> Result<(Option<u32>, Option<u32>), 
             match gid {
                 Some(gid) => Some(gid),
                 None => {
-                    return refused(format!("Invalid group name {group}"), "a group of this machine");
+                    return refused(
+                        format!("Invalid group name {group}"),
+                        "a group of this machine",
+                    );
                 }
             }
         }
@@ -177,7 +199,10 @@ pub fn directory(host: &dyn Host, text: &str) -> Result<String, Refused> {
     let path = expand_home(host, text);
     match host.is_dir(Path::new(&path)) {
         true => Ok(path),
-        false => refused(format!("{text} is not an existing directory"), "a directory that exists"),
+        false => refused(
+            format!("{text} is not an existing directory"),
+            "a directory that exists",
+        ),
     }
 }
 
@@ -233,7 +258,11 @@ pub fn name(text: &str) -> Result<String, Refused> {
     match name.chars().find(|c| *c == ' ' || *c == ':' || *c == '/') {
         None => Ok(name.to_owned()),
         Some(c) => refused(
-            format!("Invalid name: {} because of character: {}", repr(name), repr(&c.to_string())),
+            format!(
+                "Invalid name: {} because of character: {}",
+                repr(name),
+                repr(&c.to_string())
+            ),
             "a name without blanks, colons and slashes",
         ),
     }
@@ -253,12 +282,19 @@ pub fn inet_address(text: &str) -> Result<(String, u16), Refused> {
         Some((_, "")) => refused("no port number specified in ''", expected),
         Some((host, port)) => {
             let port = integer(port).and_then(bounded)?;
-            let host = if host == "*" { String::new() } else { host.to_lowercase() };
+            let host = if host == "*" {
+                String::new()
+            } else {
+                host.to_lowercase()
+            };
             Ok((host, port))
         }
         None => match integer(text).and_then(bounded) {
             Ok(port) => Ok((String::new(), port)),
-            Err(_) => refused(format!("not a valid port number: {} ", repr(text)), expected),
+            Err(_) => refused(
+                format!("not a valid port number: {} ", repr(text)),
+                expected,
+            ),
         },
     }
 }

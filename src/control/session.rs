@@ -140,8 +140,11 @@ impl Session {
     /// Puts a question to the turn. The receiver gives the answers; dropping it abandons them.
     async fn ask(&self, ask: Ask) -> Result<Receiver<Answer>, Trouble> {
         // A finite answer is as long as there are processes; only a stream needs a bound.
-        let (reply, answers) =
-            if ask == Ask::Events { bounded(ANSWERS_MAX) } else { unbounded() };
+        let (reply, answers) = if ask == Ask::Events {
+            bounded(ANSWERS_MAX)
+        } else {
+            unbounded()
+        };
         let peer = self.connection.peer();
         let question = Question { ask, peer, reply };
         let deadline = Instant::now() + self.connection.limits().accept;

@@ -50,19 +50,22 @@ pub fn boot(options: BootOptions) -> ExitCode {
 }
 
 fn try_boot(options: &BootOptions) -> Result<ExitCode, Refusal> {
-    let host = RealHost::default();
+    let host = RealHost;
     let file = find_file(options, &host)?;
-    let source = Source { file: file.clone(), overrides: options.overrides.clone() };
-    let config =
-        config::load(&host, &source).map_err(Refusal::Configuration)?.config;
+    let source = Source {
+        file: file.clone(),
+        overrides: options.overrides.clone(),
+    };
+    let config = config::load(&host, &source)
+        .map_err(Refusal::Configuration)?
+        .config;
     let detached = match options.personality {
         Personality::Appctl => options.detach.unwrap_or(false),
         Personality::Supervisord => !config.supervisord.nodaemon,
     };
     if detached && !detach::is_detached() {
-        return detach::run_detached().map_err(|error| {
-            Refusal::Reason(format!("cannot go to the background: {error}"))
-        });
+        return detach::run_detached()
+            .map_err(|error| Refusal::Reason(format!("cannot go to the background: {error}")));
     }
     become_daemon(options, config, file, detached)
 }
@@ -76,8 +79,11 @@ fn become_daemon(
 ) -> Result<ExitCode, Refusal> {
     let mut notes = Vec::new();
     let supervisord = &config.supervisord;
-    let (child_limits, lines) = launch::raise(supervisord.minfds, supervisord.minprocs)?;
-    notes.extend(lines.into_iter().map(|text| Note { level: LogLevel::Info, text }));
+    let (child_limits, lines) = launch::raise_limits(supervisord.minfds, supervisord.minprocs)?;
+    notes.extend(lines.into_iter().map(|text| Note {
+        level: LogLevel::Info,
+        text,
+    }));
     drop_privileges(&config, &mut notes)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(supervisord.umask));
     let doors = open_doors(&config, options.personality, &mut notes)?;
@@ -112,7 +118,11 @@ fn become_daemon(
     let parked = park(&settings, doors.listeners)
         .map_err(|error| Refusal::Reason(format!("preparing the keeper: {error}")))?;
     let ready = detach::ready_pipe();
-    let error = keeper::become_keeper(Estate { parked, lock: doors.lock, ready });
+    let error = keeper::become_keeper(Estate {
+        parked,
+        lock: doors.lock,
+        ready,
+    });
     settings.remove_sockets();
     Err(Refusal::Reason(format!("starting the keeper: {error}")))
 }
@@ -123,17 +133,24 @@ fn find_file(options: &BootOptions, host: &RealHost) -> Result<Option<PathBuf>, 
             .map_err(|error| format!("could not find config file {}: {error}", given.display()))?;
         return match host.exists(&absolute) {
             true => Ok(Some(absolute)),
-            false => Err(Refusal::Reason(format!("could not find config file {}", given.display()))),
+            false => Err(Refusal::Reason(format!(
+                "could not find config file {}",
+                given.display()
+            ))),
         };
     }
     let candidates = config::search::candidates(&options.argv0);
     let found = candidates.iter().find(|path| host.exists(path));
     match (found, options.personality) {
-        (Some(path), _) => Ok(Some(std::path::absolute(path).unwrap_or_else(|_| path.clone()))),
+        (Some(path), _) => Ok(Some(
+            std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+        )),
         (None, Personality::Appctl) => Ok(None),
         (None, Personality::Supervisord) => {
-            let paths: Vec<String> =
-                candidates.iter().map(|path| path.display().to_string()).collect();
+            let paths: Vec<String> = candidates
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
             Err(Refusal::Reason(format!(
                 "No config file found at default paths ({}); use the -c option to specify a \
                  config file at a different path",
@@ -181,7 +198,11 @@ fn open_doors(
     let mut doors = Doors::default();
     let mut unix = 0;
     for server in &config.servers {
-        let ServerConfig { section, address, credentials } = server;
+        let ServerConfig {
+            section,
+            address,
+            credentials,
+        } = server;
         match address {
             ServerAddress::Unix { path, mode, owner } => {
                 unix += 1;
@@ -205,12 +226,15 @@ fn open_doors(
         }
     }
     if unix == 0 {
-        let path = config::default_socket(&RealHost::default());
+        let path = config::default_socket(&RealHost);
         if let Some(directory) = path.parent() {
             make_private_directory(directory)
                 .map_err(|error| format!("{}: {error}", directory.display()))?;
         }
-        match (open_unix(&mut doors, &path, 0o700, (None, None)), personality) {
+        match (
+            open_unix(&mut doors, &path, 0o700, (None, None)),
+            personality,
+        ) {
             (Ok(()), _) => {}
             (Err(refusal), Personality::Appctl) => return Err(refusal),
             // Supervisor runs without a socket too; ours is an extra that must not refuse it.

@@ -9,7 +9,6 @@ use async_std::channel::{Receiver, bounded};
 
 use super::bulletin::Bulletin;
 use super::processes::{MAIN_LOG, Process, Slots};
-use super::questions::Asker;
 use super::recover::{Legacy, read_legacy};
 use super::sentences::{self, say};
 use super::settings::Settings;
@@ -18,7 +17,7 @@ use crate::config::{
     self, Config, GroupConfig, MainLogTarget, RealHost, Source, SupervisordConfig,
 };
 use crate::control::{self, Answer, Question};
-use crate::fleet::{Event, Fleet, Moment, ProcessId, Request, Stamp, Ticket};
+use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, Ticket};
 use crate::keeper::{Inheritance, Ledger, Link, ParkKey};
 use crate::launch::{self, Deaths, Limits};
 use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, mainlog};
@@ -88,7 +87,12 @@ pub fn run_brain(link: Link, inheritance: Inheritance) -> ExitCode {
 }
 
 async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
-    let Inheritance { incarnation, parked, exits, keeper_pid } = inheritance;
+    let Inheritance {
+        incarnation,
+        parked,
+        exits,
+        keeper_pid,
+    } = inheritance;
     let mut parked: BTreeMap<ParkKey, OwnedFd> = parked.into_iter().collect();
     let settings = Settings::read(&take(&mut parked, ParkKey::Settings)?)
         .map_err(|error| format!("the settings left by the boot phase: {error}"))?;
@@ -118,7 +122,9 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         let ask = ask.clone();
         async_std::task::spawn(async move {
             let error = control::server::serve(listener, ask).await;
-            say(sentences::critical(format!("listening socket {key} is of no use: {error}")));
+            say(sentences::critical(format!(
+                "listening socket {key} is of no use: {error}"
+            )));
         });
     }
     let deaths = Deaths::new().map_err(|error| format!("the set of pidfds: {error}"))?;
@@ -135,7 +141,10 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         slots: Slots::default(),
         groups: BTreeMap::new(),
         incoming: BTreeMap::new(),
-        last_read: Config { groups: Vec::new(), ..settings.empty_config() },
+        last_read: Config {
+            groups: Vec::new(),
+            ..settings.empty_config()
+        },
         supervisord,
         source,
         child_limits: settings.child_limits,
@@ -170,8 +179,8 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
 impl Brain {
     /// The first brain: reads the configuration and starts what is to be started.
     fn begin(&mut self, settings: &Settings) -> Result<(), String> {
-        let loaded = config::load(&RealHost::default(), &self.source)
-            .map_err(|diagnostics| diagnostics.to_string())?;
+        let loaded =
+            config::load(&RealHost, &self.source).map_err(|diagnostics| diagnostics.to_string())?;
         for notice in &loaded.notices {
             say(sentences::notice(notice));
         }
@@ -211,7 +220,10 @@ impl Brain {
     /// Puts the `[supervisord]` last read in force. The pid file stays where it was written.
     pub(super) fn follow_supervisord(&mut self) {
         let pidfile = std::mem::take(&mut self.supervisord.pidfile);
-        self.supervisord = SupervisordConfig { pidfile, ..self.last_read.supervisord.clone() };
+        self.supervisord = SupervisordConfig {
+            pidfile,
+            ..self.last_read.supervisord.clone()
+        };
         mainlog::set_level(self.supervisord.loglevel);
         self.plane.prepare(MAIN_LOG, main_sink(&self.supervisord));
         self.structure_changed = true;
@@ -225,7 +237,7 @@ impl Brain {
         incarnation: u32,
     ) {
         // What clients may `add` is the file as it is now; what runs is what was in force.
-        if let Ok(loaded) = config::load(&RealHost::default(), &self.source) {
+        if let Ok(loaded) = config::load(&RealHost, &self.source) {
             self.last_read = loaded.config;
         }
         self.take_over(legacy, parked, exits, incarnation);
@@ -234,7 +246,9 @@ impl Brain {
 
     fn tell_ready(&self) {
         if let Err(error) = self.link.ready() {
-            say(sentences::critical(format!("telling the keeper that we serve: {error}")));
+            say(sentences::critical(format!(
+                "telling the keeper that we serve: {error}"
+            )));
         }
     }
 
@@ -260,7 +274,9 @@ impl Brain {
 }
 
 fn take(parked: &mut BTreeMap<ParkKey, OwnedFd>, key: ParkKey) -> Result<OwnedFd, String> {
-    parked.remove(&key).ok_or_else(|| format!("the keeper does not hold {key:?}"))
+    parked
+        .remove(&key)
+        .ok_or_else(|| format!("the keeper does not hold {key:?}"))
 }
 
 fn take_listeners(parked: &mut BTreeMap<ParkKey, OwnedFd>) -> Vec<(u32, OwnedFd)> {
@@ -305,7 +321,10 @@ fn start_main_log(
 fn write_pidfile(supervisord: &SupervisordConfig, pid: i32) {
     let path = &supervisord.pidfile;
     if let Err(error) = std::fs::write(path, format!("{pid}\n")) {
-        say(sentences::critical(format!("could not write pidfile {}: {error}", path.display())));
+        say(sentences::critical(format!(
+            "could not write pidfile {}: {error}",
+            path.display()
+        )));
     }
 }
 
@@ -313,9 +332,13 @@ fn write_pidfile(supervisord: &SupervisordConfig, pid: i32) {
 fn remove_pidfile(supervisord: &SupervisordConfig, pid: i32) {
     let path = &supervisord.pidfile;
     let ours = std::fs::read_to_string(path).is_ok_and(|text| text.trim() == pid.to_string());
-    if ours && let Err(error) = std::fs::remove_file(path) {
-        if error.kind() != io::ErrorKind::NotFound {
-            say(sentences::warning(format!("removing pidfile {}: {error}", path.display())));
-        }
+    if ours
+        && let Err(error) = std::fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        say(sentences::warning(format!(
+            "removing pidfile {}: {error}",
+            path.display()
+        )));
     }
 }

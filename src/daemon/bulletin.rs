@@ -34,7 +34,8 @@ impl Bulletin {
             why: why(change),
         });
         // A full or closed channel means a reader who is too slow or gone.
-        self.listeners.retain(|listener| listener.try_send(event.clone()).is_ok());
+        self.listeners
+            .retain(|listener| listener.try_send(event.clone()).is_ok());
     }
 
     /// Adds a listener; gives it back if there are too many.

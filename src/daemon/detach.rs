@@ -31,7 +31,11 @@ pub fn ready_pipe() -> Option<OwnedFd> {
 
 /// Closes the standard descriptors of whoever started us, who is being told that we serve.
 pub fn let_go_of_terminal() {
-    let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") else {
+    let Ok(null) = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+    else {
         return;
     };
     // Each fails only if the number is out of range, and these are not.
@@ -77,7 +81,12 @@ pub fn run_detached() -> io::Result<ExitCode> {
         Ok(1) => Ok(ExitCode::SUCCESS),
         _ => {
             let status = child.wait()?;
-            Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+            Ok(ExitCode::from(
+                status
+                    .code()
+                    .and_then(|code| u8::try_from(code).ok())
+                    .unwrap_or(1),
+            ))
         }
     }
 }

@@ -22,7 +22,9 @@ impl Brain {
     pub(super) fn take_deaths(&mut self, most: usize) -> usize {
         let mut runs = Vec::new();
         if let Err(error) = self.deaths.take(most, &mut runs) {
-            say(sentences::critical(format!("waiting for the end of programs: {error}")));
+            say(sentences::critical(format!(
+                "waiting for the end of programs: {error}"
+            )));
         }
         for run in &runs {
             self.died(RunId(*run));
@@ -32,15 +34,19 @@ impl Brain {
 
     fn died(&mut self, run: RunId) {
         let id = run.process();
-        let Some(current) =
-            self.processes.get_mut(&id).and_then(|process| process.run.as_mut())
+        let Some(current) = self
+            .processes
+            .get_mut(&id)
+            .and_then(|process| process.run.as_mut())
         else {
             return;
         };
         if current.id != run || current.ending.is_some() || current.adopted {
             return;
         }
-        let Some(living) = current.living.as_ref() else { return };
+        let Some(living) = current.living.as_ref() else {
+            return;
+        };
         let status = match launch::peek_exit(living) {
             Ok(Some(status)) => status,
             Ok(None) => return,
@@ -49,8 +55,18 @@ impl Brain {
         self.deaths.forget(living);
         let pid = current.pid;
         // Recorded while it is still a zombie: whoever follows us can never lose the status.
-        self.record(id, Some(RecordedRun::Ended { counter: run.counter(), pid, status }));
-        let run = self.processes.get(&id).and_then(|process| process.run.as_ref());
+        self.record(
+            id,
+            Some(RecordedRun::Ended {
+                counter: run.counter(),
+                pid,
+                status,
+            }),
+        );
+        let run = self
+            .processes
+            .get(&id)
+            .and_then(|process| process.run.as_ref());
         if let Some(living) = run.and_then(|run| run.living.as_ref())
             && let Err(error) = launch::reap(living)
         {
@@ -62,11 +78,19 @@ impl Brain {
     /// The program ended with this status: drain its output, then tell.
     pub(super) fn begin_ending(&mut self, id: ProcessId, status: ExitStatus) {
         let deadline = self.now.stamp.after(DRAIN_TIME);
-        let Some(process) = self.processes.get_mut(&id) else { return };
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
         let channels = process.channels();
-        let Some(run) = process.run.as_mut() else { return };
+        let Some(run) = process.run.as_mut() else {
+            return;
+        };
         run.stdin = None;
-        run.ending = Some(Ending { status, undrained: channels.len() as u8, deadline });
+        run.ending = Some(Ending {
+            status,
+            undrained: channels.len() as u8,
+            deadline,
+        });
         let run = run.id;
         self.endings.insert(id, deadline);
         for channel in channels {
@@ -75,12 +99,16 @@ impl Brain {
     }
 
     fn drained(&mut self, id: ProcessId, run: u64) {
-        let Some(current) =
-            self.processes.get_mut(&id).and_then(|process| process.run.as_mut())
+        let Some(current) = self
+            .processes
+            .get_mut(&id)
+            .and_then(|process| process.run.as_mut())
         else {
             return;
         };
-        let Some(ending) = current.ending.as_mut().filter(|_| current.id.0 == run) else { return };
+        let Some(ending) = current.ending.as_mut().filter(|_| current.id.0 == run) else {
+            return;
+        };
         ending.undrained = ending.undrained.saturating_sub(1);
         if ending.undrained == 0 {
             self.tell_end(id);
@@ -103,24 +131,41 @@ impl Brain {
 
     fn tell_end(&mut self, id: ProcessId) {
         self.endings.remove(&id);
-        let Some(process) = self.processes.get_mut(&id) else { return };
-        let Some(run) = process.run.take() else { return };
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
+        let Some(run) = process.run.take() else {
+            return;
+        };
         let Some(ending) = run.ending else { return };
         if let Err(error) = self.link.unpark(&[ParkKey::Stdin(run.id.0)]) {
-            say(sentences::trouble(format!("closing a parked standard input: {error}")));
+            say(sentences::trouble(format!(
+                "closing a parked standard input: {error}"
+            )));
         }
         let pid = run.pid;
         if run.adopted {
             let start_time = run.start_time;
-            self.acknowledge(ExitRecord { pid, start_time, status: ending.status });
+            self.acknowledge(ExitRecord {
+                pid,
+                start_time,
+                status: ending.status,
+            });
         }
         self.changed.insert(id);
-        self.events.push_back(Event::Exited { process: id, pid, status: ending.status });
+        self.events.push_back(Event::Exited {
+            process: id,
+            pid,
+            status: ending.status,
+        });
     }
 
     fn acknowledge(&mut self, record: ExitRecord) {
         if let Err(error) = self.link.acknowledge(record) {
-            say(sentences::trouble(format!("acknowledging the end of pid {}: {error}", record.pid)));
+            say(sentences::trouble(format!(
+                "acknowledging the end of pid {}: {error}",
+                record.pid
+            )));
         }
     }
 
@@ -145,16 +190,17 @@ impl Brain {
     pub(super) fn orphan_ended(&mut self, record: ExitRecord) {
         let owner = self.processes.iter().find(|(_, process)| {
             process.run.as_ref().is_some_and(|run| {
-                run.ending.is_none()
-                    && run.pid == record.pid
-                    && run.start_time == record.start_time
+                run.ending.is_none() && run.pid == record.pid && run.start_time == record.start_time
             })
         });
         match owner.map(|(id, _)| *id) {
             Some(id) => self.begin_ending(id, record.status),
             None => {
                 let how = sentences::how_it_ended(record.status);
-                say(sentences::information(format!("reaped unknown pid {} ({how})", record.pid)));
+                say(sentences::information(format!(
+                    "reaped unknown pid {} ({how})",
+                    record.pid
+                )));
                 self.acknowledge(record);
             }
         }
@@ -190,7 +236,9 @@ impl Brain {
                 if let Some((_, channel)) = owner_of(stream)
                     && let Err(error) = self.link.unpark(&[output_key(RunId(generation), channel)])
                 {
-                    say(sentences::trouble(format!("closing a parked output: {error}")));
+                    say(sentences::trouble(format!(
+                        "closing a parked output: {error}"
+                    )));
                 }
             }
             PlaneReport::Stalled { stream, text } => {
@@ -217,7 +265,11 @@ impl Brain {
         match owner_of(stream) {
             None => "supervisord".to_owned(),
             Some((id, channel)) => {
-                let output = if channel == Channel::Stdout { "stdout" } else { "stderr" };
+                let output = if channel == Channel::Stdout {
+                    "stdout"
+                } else {
+                    "stderr"
+                };
                 match self.processes.get(&id) {
                     Some(process) => format!("{} {output}", process.name),
                     None => format!("a removed process, {output}"),
@@ -227,13 +279,17 @@ impl Brain {
     }
 
     fn cleared(&mut self, stream: StreamId, result: std::io::Result<()>) {
-        let Some(tickets) = self.clears.remove(&stream) else { return };
+        let Some(tickets) = self.clears.remove(&stream) else {
+            return;
+        };
         let failure = result.err().map(|error| {
-            Failure::Other(format!("clearing the log of {}: {error}", self.stream_name(stream)))
+            Failure::Other(format!(
+                "clearing the log of {}: {error}",
+                self.stream_name(stream)
+            ))
         });
-        let owner = owner_of(stream).and_then(|(id, channel)| {
-            Some((self.processes.get(&id)?.name.clone(), channel))
-        });
+        let owner = owner_of(stream)
+            .and_then(|(id, channel)| Some((self.processes.get(&id)?.name.clone(), channel)));
         for ticket in tickets {
             match (&owner, &failure) {
                 // One line for a process that is well, one for each log that is not.

@@ -50,15 +50,17 @@ impl Brain {
         if self.supervisord.nocleanup {
             return;
         }
-        let (directory, identifier) =
-            (&self.supervisord.childlogdir, &self.supervisord.identifier);
+        let (directory, identifier) = (&self.supervisord.childlogdir, &self.supervisord.identifier);
         let failures: Vec<(PathBuf, io::Error)> =
             match auto::clean_up(directory, identifier, &BTreeSet::new()) {
                 Ok(failures) => failures,
                 Err(error) => vec![(directory.clone(), error)],
             };
         for (path, error) in failures {
-            say(sentences::warning(format!("Failed to clean up '{}': {error}", path.display())));
+            say(sentences::warning(format!(
+                "Failed to clean up '{}': {error}",
+                path.display()
+            )));
         }
     }
 }

@@ -87,7 +87,13 @@ impl Brain {
                 .processes
                 .iter()
                 .map(|(id, process)| {
-                    (*id, Member { slot: process.slot, files: process.files.clone() })
+                    (
+                        *id,
+                        Member {
+                            slot: process.slot,
+                            files: process.files.clone(),
+                        },
+                    )
                 })
                 .collect(),
         };
@@ -111,9 +117,18 @@ impl Brain {
     /// Records a process with this run.
     pub(super) fn record(&mut self, id: ProcessId, run: Option<RecordedRun>) {
         self.changed.remove(&id);
-        let Some(process) = self.processes.get(&id) else { return };
-        let Some(record) = self.fleet.record(id) else { return };
-        let record = Record { process: id, runs: process.runs, run, fleet: record };
+        let Some(process) = self.processes.get(&id) else {
+            return;
+        };
+        let Some(record) = self.fleet.record(id) else {
+            return;
+        };
+        let record = Record {
+            process: id,
+            runs: process.runs,
+            run,
+            fleet: record,
+        };
         let written = postcard::to_stdvec(&record)
             .map_err(std::io::Error::other)
             .and_then(|bytes| self.ledger.write(process.slot, &bytes));
@@ -127,10 +142,24 @@ impl Brain {
 }
 
 fn recorded_run(process: &Process) -> Option<RecordedRun> {
-    let Run { id, pid, start_time, ending, .. } = process.run.as_ref()?;
+    let Run {
+        id,
+        pid,
+        start_time,
+        ending,
+        ..
+    } = process.run.as_ref()?;
     let (counter, pid, start_time) = (id.counter(), *pid, *start_time);
     Some(match ending {
-        Some(ending) => RecordedRun::Ended { counter, pid, status: ending.status },
-        None => RecordedRun::Living { counter, pid, start_time },
+        Some(ending) => RecordedRun::Ended {
+            counter,
+            pid,
+            status: ending.status,
+        },
+        None => RecordedRun::Living {
+            counter,
+            pid,
+            start_time,
+        },
     })
 }

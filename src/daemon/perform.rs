@@ -14,7 +14,13 @@ impl Brain {
     pub(super) fn perform(&mut self, action: Action) {
         match action {
             Action::Start { process } => self.prepare_start(process),
-            Action::Kill { process, pid, signal, group, purpose } => {
+            Action::Kill {
+                process,
+                pid,
+                signal,
+                group,
+                purpose,
+            } => {
                 self.kill(process, pid, signal, group, purpose);
             }
             Action::Changed(change) => self.publish_change(&change),
@@ -24,15 +30,20 @@ impl Brain {
             Action::Answered { ticket } => self.finish_reply(ticket, Answer::Done),
             Action::Waiting { living } => say(sentences::waiting_to_die(&living)),
             Action::Finished { start_over } => {
-                self.finished =
-                    Some(if start_over { Outcome::StartOver } else { Outcome::Shutdown });
+                self.finished = Some(if start_over {
+                    Outcome::StartOver
+                } else {
+                    Outcome::Shutdown
+                });
             }
         }
     }
 
     fn publish_change(&mut self, change: &Change) {
         self.changed.insert(change.process);
-        let Some(process) = self.processes.get(&change.process) else { return };
+        let Some(process) = self.processes.get(&change.process) else {
+            return;
+        };
         let exitcodes = &process.config.policy.exitcodes;
         if let Some(line) = sentences::changed(&process.name, change, exitcodes) {
             say(line);
@@ -40,30 +51,38 @@ impl Brain {
         self.bulletin.publish(self.now.wall, &process.name, change);
     }
 
-    fn kill(
-        &mut self,
-        id: ProcessId,
-        pid: i32,
-        signal: Signal,
-        group: bool,
-        purpose: KillPurpose,
-    ) {
+    fn kill(&mut self, id: ProcessId, pid: i32, signal: Signal, group: bool, purpose: KillPurpose) {
         // The decision to stop must outlive us before its effect can be seen.
         self.remember();
-        let Some(process) = self.processes.get(&id) else { return };
+        let Some(process) = self.processes.get(&id) else {
+            return;
+        };
         let run = process.run.as_ref().filter(|run| run.pid == pid);
-        let Some(living) = run.and_then(|run| run.living.as_ref()) else { return };
-        say(sentences::killing(&process.name, pid, signal, group, purpose));
+        let Some(living) = run.and_then(|run| run.living.as_ref()) else {
+            return;
+        };
+        say(sentences::killing(
+            &process.name,
+            pid,
+            signal,
+            group,
+            purpose,
+        ));
         // Somebody who is gone already is not a failure: the news of the end is under way.
         if let Err(error) = launch::kill(living, signal, group) {
             let reason = format!("sending {} to pid {pid}: {error}", signal.name());
-            self.events.push_back(Event::SignalFailed { process: id, reason });
+            self.events.push_back(Event::SignalFailed {
+                process: id,
+                reason,
+            });
         }
     }
 
     fn add_group(&mut self, name: &str, members: Vec<(ProcessId, ProcessName)>) {
         let Some(config) = self.incoming.remove(name) else {
-            say(sentences::trouble(format!("group {name} was added without a configuration")));
+            say(sentences::trouble(format!(
+                "group {name} was added without a configuration"
+            )));
             return;
         };
         for ((id, name), config) in members.into_iter().zip(config.processes.iter().cloned()) {
@@ -88,9 +107,12 @@ impl Brain {
     fn remove_group(&mut self, name: &str, members: &[ProcessId]) {
         self.groups.remove(name);
         for id in members {
-            let Some(process) = self.processes.remove(id) else { continue };
+            let Some(process) = self.processes.remove(id) else {
+                continue;
+            };
             for channel in process.channels() {
-                self.plane.forget(super::processes::stream_of(*id, *channel));
+                self.plane
+                    .forget(super::processes::stream_of(*id, *channel));
             }
             if let Some(run) = &process.run {
                 self.let_go(run.id);
@@ -105,14 +127,18 @@ impl Brain {
     /// Empties a slot of the ledger.
     pub(super) fn vacate(&mut self, slot: u32) {
         if let Err(error) = self.ledger.vacate(slot) {
-            say(sentences::trouble(format!("clearing ledger slot {slot}: {error}")));
+            say(sentences::trouble(format!(
+                "clearing ledger slot {slot}: {error}"
+            )));
         }
     }
 
     /// Closes the descriptors of a run that is over, here and in the keeper.
     pub(super) fn let_go(&mut self, run: RunId) {
         if let Err(error) = self.link.unpark(&run.keys()) {
-            say(sentences::trouble(format!("closing parked descriptors: {error}")));
+            say(sentences::trouble(format!(
+                "closing parked descriptors: {error}"
+            )));
         }
     }
 }

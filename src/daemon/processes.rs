@@ -40,7 +40,11 @@ impl RunId {
 
     /// Names of its three descriptors in the keeper.
     pub fn keys(self) -> [ParkKey; 3] {
-        [ParkKey::Stdin(self.0), ParkKey::Stdout(self.0), ParkKey::Stderr(self.0)]
+        [
+            ParkKey::Stdin(self.0),
+            ParkKey::Stdout(self.0),
+            ParkKey::Stderr(self.0),
+        ]
     }
 }
 
@@ -52,7 +56,11 @@ pub fn stream_of(process: ProcessId, channel: Channel) -> StreamId {
 /// Whose output a log stream is; `None` for the daemon's own log.
 pub fn owner_of(stream: StreamId) -> Option<(ProcessId, Channel)> {
     let number = stream.0.checked_sub(2)?;
-    let channel = if number % 2 == 0 { Channel::Stdout } else { Channel::Stderr };
+    let channel = if number % 2 == 0 {
+        Channel::Stdout
+    } else {
+        Channel::Stderr
+    };
     Some((ProcessId(u32::try_from(number / 2).ok()?), channel))
 }
 
@@ -177,7 +185,11 @@ impl Process {
         let stream = self.stream(channel);
         SinkConfig {
             path: self.file(channel).cloned(),
-            mode: if stream.logfile == LogTarget::Auto { 0o600 } else { 0o666 },
+            mode: if stream.logfile == LogTarget::Auto {
+                0o600
+            } else {
+                0o666
+            },
             maxbytes: stream.maxbytes,
             backups: stream.backups,
             rotate: stream.rotate,
@@ -209,7 +221,10 @@ impl Slots {
     pub fn except(taken: impl Iterator<Item = u32>) -> Slots {
         let taken: BTreeSet<u32> = taken.collect();
         let next = taken.last().map_or(0, |last| last + 1);
-        Slots { free: (0..next).filter(|slot| !taken.contains(slot)).collect(), next }
+        Slots {
+            free: (0..next).filter(|slot| !taken.contains(slot)).collect(),
+            next,
+        }
     }
 
     /// Takes one.

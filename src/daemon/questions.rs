@@ -8,8 +8,8 @@ use super::processes::{MAIN_LOG, Process, stream_of};
 use super::status::{Facts, description};
 use crate::config::MainLogTarget;
 use crate::control::{Answer, Ask, Failure, LogDone, ProcessView, Question};
-use crate::fleet::{Event, ExitStatus, ProcessId, Refusal, Report, Request, Selected, Selector,
-    Ticket,
+use crate::fleet::{
+    Event, ExitStatus, ProcessId, Refusal, Report, Request, Selected, Selector, Ticket,
 };
 
 /// Somebody who waits for an answer, or nobody.
@@ -50,9 +50,8 @@ impl Brain {
             Ask::Rotate(selectors) => self.rotate(&selectors, &reply),
             Ask::LogOf { name, channel } => {
                 let found = self.select_process(&Selector::Process(name));
-                let file = found.and_then(|process| {
-                    process.file(channel).cloned().ok_or(Failure::NoLogFile)
-                });
+                let file = found
+                    .and_then(|process| process.file(channel).cloned().ok_or(Failure::NoLogFile));
                 send(&reply, file.map_or_else(Answer::Failed, Answer::Log));
             }
             Ask::MainLog => {
@@ -64,7 +63,10 @@ impl Brain {
             }
             Ask::Stdin { name, bytes } => {
                 let written = self.write_stdin(&Selector::Process(name), &bytes);
-                send(&reply, written.map_or_else(Answer::Failed, |()| Answer::Done));
+                send(
+                    &reply,
+                    written.map_or_else(Answer::Failed, |()| Answer::Done),
+                );
             }
             Ask::Events => {
                 if let Err(reply) = self.bulletin.listen(reply) {
@@ -87,7 +89,9 @@ impl Brain {
 
     /// Passes on one item of an answer.
     pub(super) fn reply(&mut self, ticket: Ticket, answer: Answer) {
-        let Some(asker) = self.askers.get(&ticket) else { return };
+        let Some(asker) = self.askers.get(&ticket) else {
+            return;
+        };
         if asker.try_send(answer).is_err() {
             self.askers.remove(&ticket);
             self.events.push_back(Event::Abandoned { ticket });
@@ -110,8 +114,15 @@ impl Brain {
 
     fn answer_status(&self, selectors: &[Selector], reply: &Sender<Answer>) {
         let everything = [Selector::All];
-        let selectors = if selectors.is_empty() { &everything } else { selectors };
-        for Selected { subject, processes, .. } in self.fleet.select(selectors) {
+        let selectors = if selectors.is_empty() {
+            &everything
+        } else {
+            selectors
+        };
+        for Selected {
+            subject, processes, ..
+        } in self.fleet.select(selectors)
+        {
             match processes {
                 Ok(ids) => {
                     for view in ids.into_iter().filter_map(|id| self.view(id)) {
@@ -136,9 +147,17 @@ impl Brain {
         };
         let state = of_fleet.state();
         let spawn_error = of_fleet.spawn_error().unwrap_or_default().to_owned();
-        let facts = Facts { state, pid, uptime, start, stop, spawn_error: &spawn_error };
+        let facts = Facts {
+            state,
+            pid,
+            uptime,
+            start,
+            stop,
+            spawn_error: &spawn_error,
+        };
         let file = |channel| {
-            held.file(channel).map_or_else(String::new, |path| path.display().to_string())
+            held.file(channel)
+                .map_or_else(String::new, |path| path.display().to_string())
         };
         Some(ProcessView {
             name: held.name.clone(),
@@ -181,7 +200,9 @@ impl Brain {
                 "only {written} of {} bytes fit into its standard input, which it does not read",
                 bytes.len()
             ))),
-            Err(error) => Err(Failure::Other(format!("writing to its standard input: {error}"))),
+            Err(error) => Err(Failure::Other(format!(
+                "writing to its standard input: {error}"
+            ))),
         }
     }
 
@@ -190,10 +211,13 @@ impl Brain {
         let ticket = Ticket(self.last_ticket);
         let mut parts = 0;
         for id in self.selected(selectors, &reply) {
-            let Some(process) = self.processes.get(&id) else { continue };
+            let Some(process) = self.processes.get(&id) else {
+                continue;
+            };
             for channel in process.channels() {
                 let stream = stream_of(id, *channel);
-                self.plane.prepare(stream, process.sink(*channel, self.supervisord.strip_ansi));
+                self.plane
+                    .prepare(stream, process.sink(*channel, self.supervisord.strip_ansi));
                 self.plane.clear(stream);
                 self.clears.entry(stream).or_default().push(ticket);
                 parts += 1;
@@ -221,11 +245,19 @@ impl Brain {
 
     fn rotate(&self, selectors: &[Selector], reply: &Sender<Answer>) {
         for id in self.selected(selectors, reply) {
-            let Some(process) = self.processes.get(&id) else { continue };
+            let Some(process) = self.processes.get(&id) else {
+                continue;
+            };
             for channel in process.channels() {
                 self.plane.rotate(stream_of(id, *channel));
             }
-            send(reply, Answer::LogReport { name: process.name.clone(), result: Ok(LogDone::Rotated) });
+            send(
+                reply,
+                Answer::LogReport {
+                    name: process.name.clone(),
+                    result: Ok(LogDone::Rotated),
+                },
+            );
         }
         send(reply, Answer::Done);
     }
@@ -233,7 +265,10 @@ impl Brain {
     /// The selected processes; what cannot be selected is answered at once.
     fn selected(&self, selectors: &[Selector], reply: &Sender<Answer>) -> Vec<ProcessId> {
         let mut ids = Vec::new();
-        for Selected { subject, processes, .. } in self.fleet.select(selectors) {
+        for Selected {
+            subject, processes, ..
+        } in self.fleet.select(selectors)
+        {
             match processes {
                 Ok(some) => ids.extend(some),
                 Err(refusal) => send(reply, refused(subject, refusal)),
@@ -259,5 +294,8 @@ pub(super) fn fail(reply: &Sender<Answer>, text: impl Into<String>) {
 }
 
 fn refused(subject: String, refusal: Refusal) -> Answer {
-    Answer::Report(Report { subject, result: Err(refusal) })
+    Answer::Report(Report {
+        subject,
+        result: Err(refusal),
+    })
 }

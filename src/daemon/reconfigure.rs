@@ -16,7 +16,7 @@ use crate::fleet::{GroupPolicy, ProcessName, Refusal, Report, Request};
 impl Brain {
     /// Reads the configuration file again; on success it becomes the one last read.
     fn read_configuration(&mut self) -> Result<(), Diagnostics> {
-        let loaded = config::load(&RealHost::default(), &self.source)?;
+        let loaded = config::load(&RealHost, &self.source)?;
         for notice in &loaded.notices {
             if notice.severity != Severity::Info {
                 say(sentences::warning(notice));
@@ -34,20 +34,38 @@ impl Brain {
 
     pub(super) fn reread(&mut self, reply: &Sender<Answer>) {
         if self.fleet.is_leaving() {
-            return send(reply, Answer::Failed(Failure::Refused(Refusal::ShuttingDown)));
+            return send(
+                reply,
+                Answer::Failed(Failure::Refused(Refusal::ShuttingDown)),
+            );
         }
         if let Err(diagnostics) = self.read_configuration() {
             return refuse_configuration(reply, &diagnostics);
         }
         let differences = self.differences();
         let kinds = [
-            (DifferenceKind::Available, differences.added.keys().collect::<Vec<_>>()),
-            (DifferenceKind::Changed, differences.changed.keys().collect()),
-            (DifferenceKind::Disappeared, differences.removed.iter().collect()),
+            (
+                DifferenceKind::Available,
+                differences.added.keys().collect::<Vec<_>>(),
+            ),
+            (
+                DifferenceKind::Changed,
+                differences.changed.keys().collect(),
+            ),
+            (
+                DifferenceKind::Disappeared,
+                differences.removed.iter().collect(),
+            ),
         ];
         for (kind, groups) in kinds {
             for group in groups {
-                send(reply, Answer::Difference { group: group.clone(), kind });
+                send(
+                    reply,
+                    Answer::Difference {
+                        group: group.clone(),
+                        kind,
+                    },
+                );
             }
         }
         send(reply, Answer::Done);
@@ -55,7 +73,10 @@ impl Brain {
 
     pub(super) fn update(&mut self, only: &[String], reply: Sender<Answer>) {
         if self.fleet.is_leaving() {
-            return send(&reply, Answer::Failed(Failure::Refused(Refusal::ShuttingDown)));
+            return send(
+                &reply,
+                Answer::Failed(Failure::Refused(Refusal::ShuttingDown)),
+            );
         }
         if let Err(diagnostics) = self.read_configuration() {
             return refuse_configuration(&reply, &diagnostics);
@@ -64,15 +85,29 @@ impl Brain {
         if !only.is_empty() && !only.iter().any(|name| name == "all") {
             for name in only {
                 let known = self.groups.contains_key(name)
-                    || self.last_read.groups.iter().any(|group| group.name == *name);
+                    || self
+                        .last_read
+                        .groups
+                        .iter()
+                        .any(|group| group.name == *name);
                 if !known {
                     let result = Err(Refusal::NoSuchGroup);
-                    send(&reply, Answer::Report(Report { subject: name.clone(), result }));
+                    send(
+                        &reply,
+                        Answer::Report(Report {
+                            subject: name.clone(),
+                            result,
+                        }),
+                    );
                 }
             }
             differences.keep_only(only);
         }
-        let Differences { added, changed, removed } = differences;
+        let Differences {
+            added,
+            changed,
+            removed,
+        } = differences;
         let request = Request::Update {
             removed,
             changed: changed.values().map(group_policy).collect(),
@@ -96,7 +131,12 @@ impl Brain {
     pub(super) fn add(&mut self, names: &[String], reply: Sender<Answer>) {
         let mut groups = Vec::new();
         for name in names {
-            let found = self.last_read.groups.iter().find(|group| group.name == *name).cloned();
+            let found = self
+                .last_read
+                .groups
+                .iter()
+                .find(|group| group.name == *name)
+                .cloned();
             match found {
                 Some(group) if !self.groups.contains_key(name) => {
                     groups.push(group_policy(&group));
@@ -105,7 +145,13 @@ impl Brain {
                 Some(group) => groups.push(group_policy(&group)),
                 None => {
                     let result = Err(Refusal::NoSuchGroup);
-                    send(&reply, Answer::Report(Report { subject: name.clone(), result }));
+                    send(
+                        &reply,
+                        Answer::Report(Report {
+                            subject: name.clone(),
+                            result,
+                        }),
+                    );
                 }
             }
         }
@@ -116,8 +162,10 @@ impl Brain {
     pub(super) fn avail(&mut self, reply: &Sender<Answer>) {
         for group in &self.last_read.groups {
             for process in &group.processes {
-                let name =
-                    ProcessName { group: group.name.clone(), process: process.name.clone() };
+                let name = ProcessName {
+                    group: group.name.clone(),
+                    process: process.name.clone(),
+                };
                 send(
                     reply,
                     Answer::Available(AvailView {
@@ -153,8 +201,13 @@ impl Brain {
     /// Puts every group of the configuration last read into an empty fleet.
     pub(super) fn add_all(&mut self) {
         let groups = self.last_read.groups.clone();
-        let request = Request::Add { groups: groups.iter().map(group_policy).collect() };
-        self.incoming = groups.into_iter().map(|group| (group.name.clone(), group)).collect();
+        let request = Request::Add {
+            groups: groups.iter().map(group_policy).collect(),
+        };
+        self.incoming = groups
+            .into_iter()
+            .map(|group| (group.name.clone(), group))
+            .collect();
         self.ask_fleet(request, None);
     }
 }
@@ -170,13 +223,17 @@ struct Differences {
 impl Differences {
     fn between(in_force: &[&GroupConfig], wanted: &Config) -> Differences {
         let mut differences = Differences::default();
-        let now: BTreeMap<&str, &GroupConfig> =
-            in_force.iter().map(|group| (group.name.as_str(), *group)).collect();
+        let now: BTreeMap<&str, &GroupConfig> = in_force
+            .iter()
+            .map(|group| (group.name.as_str(), *group))
+            .collect();
         for group in &wanted.groups {
             match now.get(group.name.as_str()) {
                 None => _ = differences.added.insert(group.name.clone(), group.clone()),
                 Some(present) if *present != group => {
-                    differences.changed.insert(group.name.clone(), group.clone());
+                    differences
+                        .changed
+                        .insert(group.name.clone(), group.clone());
                 }
                 Some(_) => {}
             }

@@ -43,16 +43,25 @@ pub fn read_legacy(structure: &OwnedFd, ledger: Contents) -> Result<Legacy, Stri
     }
     let mut records = BTreeMap::new();
     for (slot, bytes) in ledger.slots {
-        let Ok(record) = postcard::from_bytes::<Record>(&bytes) else { continue };
+        let Ok(record) = postcard::from_bytes::<Record>(&bytes) else {
+            continue;
+        };
         let known = structure.members.get(&record.process);
         if known.is_some_and(|member| member.slot == slot) {
             records.insert(record.process, record);
         }
     }
-    let fleet_records = records.iter().map(|(id, record)| (*id, record.fleet.clone())).collect();
+    let fleet_records = records
+        .iter()
+        .map(|(id, record)| (*id, record.fleet.clone()))
+        .collect();
     let fleet = Fleet::restore(structure.fleet.clone(), fleet_records)
         .map_err(|error| format!("the fleet: {error}"))?;
-    Ok(Legacy { structure, fleet, records })
+    Ok(Legacy {
+        structure,
+        fleet,
+        records,
+    })
 }
 
 impl Brain {
@@ -64,9 +73,15 @@ impl Brain {
         exits: Vec<ExitRecord>,
         incarnation: u32,
     ) {
-        let Legacy { structure, fleet, records } = legacy;
-        let names: BTreeMap<ProcessId, ProcessName> =
-            fleet.processes().map(|process| (process.id(), process.name().clone())).collect();
+        let Legacy {
+            structure,
+            fleet,
+            records,
+        } = legacy;
+        let names: BTreeMap<ProcessId, ProcessName> = fleet
+            .processes()
+            .map(|process| (process.id(), process.name().clone()))
+            .collect();
         self.fleet = fleet;
         self.slots = Slots::except(structure.members.values().map(|member| member.slot));
         let mut configs: BTreeMap<(&str, &str), _> = BTreeMap::new();
@@ -78,7 +93,9 @@ impl Brain {
         for (id, member) in &structure.members {
             let Some(name) = names.get(id) else { continue };
             let key = (name.group.as_str(), name.process.as_str());
-            let Some(config) = configs.get(&key) else { continue };
+            let Some(config) = configs.get(&key) else {
+                continue;
+            };
             let process = Process {
                 name: name.clone(),
                 config: (*config).clone(),
@@ -111,8 +128,13 @@ impl Brain {
         let mut adopted = 0;
         let ids: Vec<ProcessId> = self.processes.keys().copied().collect();
         for id in &ids {
-            let launching = self.fleet.get(*id).is_some_and(fleet::Process::is_launching);
-            let Some(process) = self.processes.get_mut(id) else { continue };
+            let launching = self
+                .fleet
+                .get(*id)
+                .is_some_and(fleet::Process::is_launching);
+            let Some(process) = self.processes.get_mut(id) else {
+                continue;
+            };
             let Some(recorded) = records.get(id).and_then(|record| record.run) else {
                 // STARTING without a run: the start had not got as far as an intent.
                 if launching {
@@ -121,21 +143,25 @@ impl Brain {
                 continue;
             };
             match recorded {
-                RecordedRun::Intended { counter, stdin_inode } => {
-                    match launch::find_started(self.keeper_pid, stdin_inode) {
-                        Ok(Some(living)) => {
-                            let (pid, start_time) = (living.pid, living.start_time);
-                            let run = RunId::new(*id, counter);
-                            process.run =
-                                Some(adopted_run(run, pid, start_time, Some(living), parked));
-                            self.events.push_back(Event::Spawned { process: *id, pid });
-                            adopted += 1;
-                        }
-                        Ok(None) | Err(_) if launching => self.prepare_start(*id),
-                        Ok(None) | Err(_) => {}
+                RecordedRun::Intended {
+                    counter,
+                    stdin_inode,
+                } => match launch::find_started(self.keeper_pid, stdin_inode) {
+                    Ok(Some(living)) => {
+                        let (pid, start_time) = (living.pid, living.start_time);
+                        let run = RunId::new(*id, counter);
+                        process.run = Some(adopted_run(run, pid, start_time, Some(living), parked));
+                        self.events.push_back(Event::Spawned { process: *id, pid });
+                        adopted += 1;
                     }
-                }
-                RecordedRun::Living { counter, pid, start_time } => {
+                    Ok(None) | Err(_) if launching => self.prepare_start(*id),
+                    Ok(None) | Err(_) => {}
+                },
+                RecordedRun::Living {
+                    counter,
+                    pid,
+                    start_time,
+                } => {
                     let run = RunId::new(*id, counter);
                     let living = match launch::adopt(pid, start_time) {
                         Ok(Some(living)) => {
@@ -152,11 +178,19 @@ impl Brain {
                     }
                     process.run = Some(adopted_run(run, pid, start_time, living, parked));
                 }
-                RecordedRun::Ended { counter, pid, status } => {
+                RecordedRun::Ended {
+                    counter,
+                    pid,
+                    status,
+                } => {
                     let run = RunId::new(*id, counter);
                     let mut run = adopted_run(run, pid, 0, None, parked);
                     let undrained = process.channels().len() as u8;
-                    run.ending = Some(Ending { status, undrained, deadline: self.now.stamp });
+                    run.ending = Some(Ending {
+                        status,
+                        undrained,
+                        deadline: self.now.stamp,
+                    });
                     process.run = Some(run);
                 }
             }
@@ -169,7 +203,9 @@ impl Brain {
     fn reattach(&mut self, parked: &mut BTreeMap<ParkKey, OwnedFd>) {
         let ids: Vec<ProcessId> = self.processes.keys().copied().collect();
         for id in ids {
-            let Some(process) = self.processes.get(&id) else { continue };
+            let Some(process) = self.processes.get(&id) else {
+                continue;
+            };
             for channel in process.channels() {
                 let sink = process.sink(*channel, self.supervisord.strip_ansi);
                 self.plane.prepare(stream_of(id, *channel), sink);
@@ -187,7 +223,8 @@ impl Brain {
                 _ => continue,
             };
             if self.processes.contains_key(&run.process()) {
-                self.plane.attach(stream_of(run.process(), channel), run.0, descriptor);
+                self.plane
+                    .attach(stream_of(run.process(), channel), run.0, descriptor);
             } else {
                 self.close_parked(&[key]);
             }
@@ -206,8 +243,12 @@ impl Brain {
     /// from the moment our predecessor died, so it tells all it knows; the rest is unknown.
     pub(super) fn end_lost(&mut self) {
         let now = self.now.stamp;
-        let due: Vec<ProcessId> =
-            self.lost.iter().filter(|(_, due)| **due <= now).map(|(id, _)| *id).collect();
+        let due: Vec<ProcessId> = self
+            .lost
+            .iter()
+            .filter(|(_, due)| **due <= now)
+            .map(|(id, _)| *id)
+            .collect();
         for id in due {
             self.lost.remove(&id);
             let told = self
@@ -223,7 +264,9 @@ impl Brain {
 
     fn close_parked(&self, keys: &[ParkKey]) {
         if let Err(error) = self.link.unpark(keys) {
-            say(sentences::trouble(format!("closing parked descriptors: {error}")));
+            say(sentences::trouble(format!(
+                "closing parked descriptors: {error}"
+            )));
         }
     }
 }
@@ -236,5 +279,13 @@ fn adopted_run(
     parked: &mut BTreeMap<ParkKey, OwnedFd>,
 ) -> Run {
     let stdin = parked.remove(&ParkKey::Stdin(id.0));
-    Run { id, pid, start_time, living, stdin, adopted: true, ending: None }
+    Run {
+        id,
+        pid,
+        start_time,
+        living,
+        stdin,
+        adopted: true,
+        ending: None,
+    }
 }

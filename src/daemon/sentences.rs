@@ -5,7 +5,7 @@
 //! effect and hands a line to the `log` facade.
 
 use crate::config::{Diagnostic, LogLevel, Severity, Signal};
-use crate::fleet::{Cause, Change, ExitStatus, KillPurpose, ProcessName, State};
+use crate::fleet::{Cause, Change, ExitStatus, KillPurpose, ProcessName};
 
 /// A line of the main log, without its time stamp.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,10 @@ pub fn notice(notice: &Diagnostic) -> Line {
 
 /// The first line of every run.
 pub fn started(pid: i32) -> Line {
-    line(LogLevel::Info, format!("supervisord started with pid {pid}"))
+    line(
+        LogLevel::Info,
+        format!("supervisord started with pid {pid}"),
+    )
 }
 
 /// A brain took over from one that died.
@@ -88,9 +91,7 @@ pub fn changed(name: &ProcessName, change: &Change, exitcodes: &[u8]) -> Option<
                  {seconds} seconds (startsecs)"
             ),
         ),
-        Cause::SpawnFailed(failure) => {
-            line(LogLevel::Info, format!("spawnerr: {}", failure.text))
-        }
+        Cause::SpawnFailed(failure) => line(LogLevel::Info, format!("spawnerr: {}", failure.text)),
         Cause::GaveUp => line(
             LogLevel::Info,
             format!("gave up: {name} entered FATAL state, too many start retries too quickly"),
@@ -100,11 +101,19 @@ pub fn changed(name: &ProcessName, change: &Change, exitcodes: &[u8]) -> Option<
             format!("exited: {name} ({}; not expected)", how_it_ended(*status)),
         ),
         Cause::Exited { status, expected } => line(
-            if *expected { LogLevel::Info } else { LogLevel::Warn },
+            if *expected {
+                LogLevel::Info
+            } else {
+                LogLevel::Warn
+            },
             format!(
                 "exited: {name} ({}; {})",
                 how_it_ended(*status),
-                if *expected { "expected" } else { "not expected" }
+                if *expected {
+                    "expected"
+                } else {
+                    "not expected"
+                }
             ),
         ),
         Cause::Stopped(status) => {
@@ -112,7 +121,10 @@ pub fn changed(name: &ProcessName, change: &Change, exitcodes: &[u8]) -> Option<
                 ExitStatus::Code(code) if exitcodes.contains(code) => LogLevel::Info,
                 _ => LogLevel::Warn,
             };
-            line(level, format!("stopped: {name} ({})", how_it_ended(*status)))
+            line(
+                level,
+                format!("stopped: {name} ({})", how_it_ended(*status)),
+            )
         }
         Cause::SignalFailed(reason) => line(
             LogLevel::Critical,
@@ -163,13 +175,20 @@ pub fn why(change: &Change) -> String {
 }
 
 /// A signal is about to be sent.
-pub fn killing(name: &ProcessName, pid: i32, signal: Signal, group: bool, why: KillPurpose) -> Line {
+pub fn killing(
+    name: &ProcessName,
+    pid: i32,
+    signal: Signal,
+    group: bool,
+    why: KillPurpose,
+) -> Line {
     let name = name.process.as_str();
     let signal = signal_name(signal.0);
     match why {
-        KillPurpose::Overdue => {
-            line(LogLevel::Warn, format!("killing '{name}' ({pid}) with {signal}"))
-        }
+        KillPurpose::Overdue => line(
+            LogLevel::Warn,
+            format!("killing '{name}' ({pid}) with {signal}"),
+        ),
         KillPurpose::Stop => line(
             LogLevel::Debug,
             format!(
@@ -177,21 +196,20 @@ pub fn killing(name: &ProcessName, pid: i32, signal: Signal, group: bool, why: K
                 if group { "process group " } else { "" }
             ),
         ),
-        KillPurpose::Asked => {
-            line(LogLevel::Debug, format!("sending {name} (pid {pid}) sig {signal}"))
-        }
+        KillPurpose::Asked => line(
+            LogLevel::Debug,
+            format!("sending {name} (pid {pid}) sig {signal}"),
+        ),
     }
-}
-
-/// Somebody waits for a process to stop.
-pub fn waiting_to_stop(name: &ProcessName) -> Line {
-    line(LogLevel::Info, format!("waiting for {} to stop", name.process))
 }
 
 /// While leaving: these still live.
 pub fn waiting_to_die(living: &[ProcessName]) -> Line {
     let names: Vec<&str> = living.iter().map(|name| name.process.as_str()).collect();
-    line(LogLevel::Info, format!("waiting for {} to die", names.join(", ")))
+    line(
+        LogLevel::Info,
+        format!("waiting for {} to die", names.join(", ")),
+    )
 }
 
 /// The daemon received a signal.
@@ -202,9 +220,18 @@ pub fn received(number: u8, leaving: bool) -> Line {
             LogLevel::Warn,
             format!("ignored {name} indicating restart request (shutdown in progress)"),
         ),
-        1 => line(LogLevel::Warn, format!("received {name} indicating restart request")),
-        2 | 3 | 15 => line(LogLevel::Warn, format!("received {name} indicating exit request")),
-        12 => line(LogLevel::Info, format!("received {name} indicating log reopen request")),
+        1 => line(
+            LogLevel::Warn,
+            format!("received {name} indicating restart request"),
+        ),
+        2 | 3 | 15 => line(
+            LogLevel::Warn,
+            format!("received {name} indicating exit request"),
+        ),
+        12 => line(
+            LogLevel::Info,
+            format!("received {name} indicating log reopen request"),
+        ),
         _ => line(LogLevel::Blather, format!("received {name} (ignored)")),
     }
 }
@@ -226,16 +253,22 @@ pub fn log_recovered(what: &str) -> Line {
 
 /// A turn took so long that clients could feel it.
 pub fn slow_turn(milliseconds: u128, events: usize) -> Line {
-    line(LogLevel::Debug, format!("slow turn: {milliseconds} ms for {events} events"))
+    line(
+        LogLevel::Debug,
+        format!("slow turn: {milliseconds} ms for {events} events"),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::{ProcessId, SpawnFailure, SpawnFailureKind};
+    use crate::fleet::{ProcessId, SpawnFailure, SpawnFailureKind, State};
 
     fn said(cause: Cause) -> Option<(LogLevel, String)> {
-        let name = ProcessName { group: "g".into(), process: "web".into() };
+        let name = ProcessName {
+            group: "g".into(),
+            process: "web".into(),
+        };
         let change = Change {
             process: ProcessId(1),
             from: State::Running,
@@ -256,20 +289,29 @@ mod tests {
                  (startsecs)",
             ),
             (
-                Cause::Exited { status: ExitStatus::Code(0), expected: true },
+                Cause::Exited {
+                    status: ExitStatus::Code(0),
+                    expected: true,
+                },
                 LogLevel::Info,
                 "exited: web (exit status 0; expected)",
             ),
             (
                 Cause::Exited {
-                    status: ExitStatus::Signal { number: 9, core: false },
+                    status: ExitStatus::Signal {
+                        number: 9,
+                        core: false,
+                    },
                     expected: false,
                 },
                 LogLevel::Warn,
                 "exited: web (terminated by SIGKILL; not expected)",
             ),
             (
-                Cause::Stopped(ExitStatus::Signal { number: 15, core: false }),
+                Cause::Stopped(ExitStatus::Signal {
+                    number: 15,
+                    core: false,
+                }),
                 LogLevel::Warn,
                 "stopped: web (terminated by SIGTERM)",
             ),

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::options::{BootOptions, Personality};
+use super::options::BootOptions;
 use super::sentences::Line;
 use crate::config::{Config, LogLevel, MainLogTarget, Source, SupervisordConfig};
 use crate::keeper::blob;
@@ -44,7 +44,10 @@ pub struct Note {
 
 impl From<Note> for Line {
     fn from(note: Note) -> Line {
-        Line { level: note.level, text: note.text }
+        Line {
+            level: note.level,
+            text: note.text,
+        }
     }
 }
 
@@ -62,7 +65,10 @@ impl Settings {
 
     /// Where the configuration comes from, now and at every reread.
     pub fn source(&self) -> Source {
-        Source { file: self.file.clone(), overrides: self.options.overrides.clone() }
+        Source {
+            file: self.file.clone(),
+            overrides: self.options.overrides.clone(),
+        }
     }
 
     /// The main log goes to standard output as well: in the foreground, unless told to be silent
@@ -90,14 +96,9 @@ impl Settings {
     /// Removes our sockets. Only the holder of the lock does this, and that is our keeper.
     pub fn remove_sockets(&self) {
         for path in &self.sockets {
-            // Gone already is as good; the lock file beside it stays ours until the keeper ends.
+            // Gone already is as good. The lock file beside it stays: removing it would let two
+            // daemons hold a lock of the same name.
             let _ = std::fs::remove_file(path);
-            let _ = std::fs::remove_file(crate::control::listener::lock_path(path));
         }
-    }
-
-    /// Called as Supervisor's daemon.
-    pub fn is_supervisord(&self) -> bool {
-        self.options.personality == Personality::Supervisord
     }
 }

@@ -28,10 +28,14 @@ impl Brain {
     /// First step: have the log files opened.
     pub(super) fn prepare_start(&mut self, id: ProcessId) {
         self.changed.insert(id);
-        let Some(process) = self.processes.get_mut(&id) else { return };
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
         let channels = process.channels();
-        process.preparing =
-            Some(Preparing { outstanding: channels.len() as u8, failure: None });
+        process.preparing = Some(Preparing {
+            outstanding: channels.len() as u8,
+            failure: None,
+        });
         for channel in channels {
             let sink = process.sink(*channel, self.supervisord.strip_ansi);
             self.plane.prepare(stream_of(id, *channel), sink);
@@ -40,9 +44,13 @@ impl Brain {
 
     /// Second step: a log file is open, or cannot be opened.
     pub(super) fn prepared(&mut self, id: ProcessId, channel: Channel, result: io::Result<()>) {
-        let Some(process) = self.processes.get_mut(&id) else { return };
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
         let file = process.file(channel).map(|file| file.display().to_string());
-        let Some(preparing) = process.preparing.as_mut() else { return };
+        let Some(preparing) = process.preparing.as_mut() else {
+            return;
+        };
         preparing.outstanding = preparing.outstanding.saturating_sub(1);
         if let Err(error) = result {
             preparing.failure.get_or_insert_with(|| {
@@ -52,13 +60,25 @@ impl Brain {
         if preparing.outstanding > 0 {
             return;
         }
-        match process.preparing.take().and_then(|preparing| preparing.failure) {
+        match process
+            .preparing
+            .take()
+            .and_then(|preparing| preparing.failure)
+        {
             None => self.starts.push_back(id),
             Some(reason) => {
-                let text =
-                    format!("unknown error making dispatchers for '{}': {reason}", process.name.process);
-                let failure = SpawnFailure { kind: SpawnFailureKind::Other, text };
-                self.events.push_back(Event::SpawnFailed { process: id, failure });
+                let text = format!(
+                    "unknown error making dispatchers for '{}': {reason}",
+                    process.name.process
+                );
+                let failure = SpawnFailure {
+                    kind: SpawnFailureKind::Other,
+                    text,
+                };
+                self.events.push_back(Event::SpawnFailed {
+                    process: id,
+                    failure,
+                });
             }
         }
     }
@@ -70,22 +90,33 @@ impl Brain {
         while batch.len() < most
             && let Some(id) = self.starts.pop_front()
         {
-            let Some(process) = self.processes.get_mut(&id) else { continue };
+            let Some(process) = self.processes.get_mut(&id) else {
+                continue;
+            };
             process.runs += 1;
             let run = RunId::new(id, process.runs);
             match make_pipes(process, id, run) {
                 Ok(pipes) => batch.push(pipes),
                 Err(error) => {
                     let failure = pipe_failure(&process.name.process, &error);
-                    self.events.push_back(Event::SpawnFailed { process: id, failure });
+                    self.events.push_back(Event::SpawnFailed {
+                        process: id,
+                        failure,
+                    });
                 }
             }
         }
         if let Err(error) = self.park(&batch) {
             for pipes in batch {
                 let text = format!("parking descriptors in the keeper: {error}");
-                let failure = SpawnFailure { kind: SpawnFailureKind::Other, text };
-                self.events.push_back(Event::SpawnFailed { process: pipes.id, failure });
+                let failure = SpawnFailure {
+                    kind: SpawnFailureKind::Other,
+                    text,
+                };
+                self.events.push_back(Event::SpawnFailed {
+                    process: pipes.id,
+                    failure,
+                });
             }
             return;
         }
@@ -100,22 +131,45 @@ impl Brain {
             let [stdin, stdout, stderr] = pipes.run.keys();
             descriptors.push((stdin, pipes.stdin.as_fd()));
             for (channel, output) in &pipes.outputs {
-                let key = if *channel == Channel::Stdout { stdout } else { stderr };
+                let key = if *channel == Channel::Stdout {
+                    stdout
+                } else {
+                    stderr
+                };
                 descriptors.push((key, output.as_fd()));
             }
         }
-        if descriptors.is_empty() { Ok(()) } else { self.link.park(&descriptors) }
+        if descriptors.is_empty() {
+            Ok(())
+        } else {
+            self.link.park(&descriptors)
+        }
     }
 
     fn start_one(&mut self, pipes: Pipes) {
-        let Pipes { id, run, stdin, outputs, child } = pipes;
-        let intent = launch::pipe_inode(&stdin)
-            .map(|stdin_inode| RecordedRun::Intended { counter: run.counter(), stdin_inode });
+        let Pipes {
+            id,
+            run,
+            stdin,
+            outputs,
+            child,
+        } = pipes;
+        let intent = launch::pipe_inode(&stdin).map(|stdin_inode| RecordedRun::Intended {
+            counter: run.counter(),
+            stdin_inode,
+        });
         if let Ok(intent) = intent {
             self.record(id, Some(intent));
         }
-        let Some(process) = self.processes.get_mut(&id) else { return };
-        match launch::spawn(&process.name, &process.config.launch, child, &self.child_limits) {
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
+        match launch::spawn(
+            &process.name,
+            &process.config.launch,
+            child,
+            &self.child_limits,
+        ) {
             Ok(living) => {
                 say(sentences::spawned(&process.name.process, living.pid));
                 let pid = living.pid;
@@ -140,7 +194,10 @@ impl Brain {
             Err(failure) => {
                 self.let_go(run);
                 self.changed.insert(id);
-                self.events.push_back(Event::SpawnFailed { process: id, failure });
+                self.events.push_back(Event::SpawnFailed {
+                    process: id,
+                    failure,
+                });
             }
         }
     }
@@ -162,16 +219,32 @@ fn make_pipes(process: &Process, id: ProcessId, run: RunId) -> io::Result<Pipes>
     let Some(stdout) = ends.next() else {
         return Err(io::Error::other("a process without standard output"));
     };
-    let child = ChildEnds { stdin: stdin_read, stdout, stderr: ends.next() };
-    Ok(Pipes { id, run, stdin: stdin_write, outputs, child })
+    let child = ChildEnds {
+        stdin: stdin_read,
+        stdout,
+        stderr: ends.next(),
+    };
+    Ok(Pipes {
+        id,
+        run,
+        stdin: stdin_write,
+        outputs,
+        child,
+    })
 }
 
 fn pipe_failure(name: &str, error: &io::Error) -> SpawnFailure {
-    let text = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+    let text = match error
+        .raw_os_error()
+        .map(rustix::io::Errno::from_raw_os_error)
+    {
         Some(rustix::io::Errno::MFILE) => format!("too many open files to spawn '{name}'"),
         _ => format!("unknown error making pipes for '{name}': {error}"),
     };
-    SpawnFailure { kind: SpawnFailureKind::Other, text }
+    SpawnFailure {
+        kind: SpawnFailureKind::Other,
+        text,
+    }
 }
 
 /// The key under which one output of a run is parked.

@@ -49,7 +49,10 @@ where
     Zone::Offset: std::fmt::Display,
 {
     match DateTime::from_timestamp(stop, 0) {
-        Some(moment) => moment.with_timezone(zone).format("%b %d %I:%M %p").to_string(),
+        Some(moment) => moment
+            .with_timezone(zone)
+            .format("%b %d %I:%M %p")
+            .to_string(),
         None => String::new(),
     }
 }
@@ -71,7 +74,14 @@ mod tests {
     use chrono::Utc;
 
     fn of(state: State, start: i64, stop: i64, spawn_error: &str) -> String {
-        let facts = Facts { state, pid: 12, uptime: 3_723, start, stop, spawn_error };
+        let facts = Facts {
+            state,
+            pid: 12,
+            uptime: 3_723,
+            start,
+            stop,
+            spawn_error,
+        };
         describe_in(facts, &Utc)
     }
 
@@ -80,7 +90,10 @@ mod tests {
         let death = 1_795_328_340; // 2026-11-22 06:19 UTC
         assert_eq!(of(State::Running, 1, 0, ""), "pid 12, uptime 1:02:03");
         assert_eq!(of(State::Starting, 1, 0, ""), "");
-        assert_eq!(of(State::Fatal, 1, 2, ""), "unknown error (try \"tail <name>\")");
+        assert_eq!(
+            of(State::Fatal, 1, 2, ""),
+            "unknown error (try \"tail <name>\")"
+        );
         assert_eq!(of(State::Backoff, 1, 2, "no"), "no");
         assert_eq!(of(State::Stopped, 0, 0, ""), "Not started");
         assert_eq!(of(State::Exited, 1, death, ""), "Nov 22 06:19 AM");

@@ -11,7 +11,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::event::{Action, Cause, Change, Done, Refusal, Report, SpawnFailure, SpawnFailureKind, Ticket};
+use super::event::{
+    Action, Cause, Change, Done, Refusal, Report, SpawnFailure, SpawnFailureKind, Ticket,
+};
 use super::name::{ProcessId, ProcessName};
 use super::process::EXITED_TOO_QUICKLY;
 use super::state::State;

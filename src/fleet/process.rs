@@ -27,9 +27,7 @@
 
 use std::time::Duration;
 
-use super::event::{
-    Action, Cause, Change, ExitStatus, KillPurpose, Moment, SpawnFailure, Stamp,
-};
+use super::event::{Action, Cause, Change, ExitStatus, KillPurpose, Moment, SpawnFailure, Stamp};
 use super::name::{ProcessId, ProcessName};
 use super::phase::Phase;
 use super::restart::Round;

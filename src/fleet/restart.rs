@@ -31,7 +31,11 @@ pub(super) struct Rounds {
 impl Rounds {
     /// The lowest name that no waiting round has.
     pub(super) fn unused(&self) -> Round {
-        let taken = self.waiting.keys().zip(1..).take_while(|(round, number)| round.0 == *number);
+        let taken = self
+            .waiting
+            .keys()
+            .zip(1..)
+            .take_while(|(round, number)| round.0 == *number);
         Round(taken.count() as u64 + 1)
     }
 

@@ -47,7 +47,11 @@ const CANNOT_BEGIN: u8 = 1;
 
 /// In the background: the standard descriptors of whoever started us are none of our business.
 fn let_go_of_terminal() {
-    let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") else {
+    let Ok(null) = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+    else {
         return;
     };
     // Each fails only if the number is out of range, and these are not.

@@ -43,14 +43,20 @@ pub fn is_auto_name(name: &[u8], identifier: &str) -> bool {
     let Some(front) = rest.strip_suffix(tail.as_bytes()) else {
         return false;
     };
-    let process = front.strip_suffix(b"-stdout").or_else(|| front.strip_suffix(b"-stderr"));
+    let process = front
+        .strip_suffix(b"-stdout")
+        .or_else(|| front.strip_suffix(b"-stderr"));
     random.len() == RANDOM_LEN
         && random.iter().all(is_random)
         && process.is_some_and(|process| !process.is_empty())
 }
 
 fn strip_rotation_number(name: &[u8]) -> &[u8] {
-    let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = name
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     match name[..name.len() - digits].strip_suffix(b".") {
         Some(front) if digits > 0 => front,
         _ => name,
@@ -75,7 +81,10 @@ pub fn create(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(io::Error::new(io::ErrorKind::AlreadyExists, "no free name for an AUTO log file"))
+    Err(io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        "no free name for an AUTO log file",
+    ))
 }
 
 /// Removes the files of earlier runs, except those in `keep` and their rotated ones. Returns what
@@ -127,9 +136,16 @@ mod tests {
             ("1", false),
             ("", false),
         ] {
-            assert_eq!(is_auto_name(name.as_bytes(), "supervisor"), expected, "{name}");
+            assert_eq!(
+                is_auto_name(name.as_bytes(), "supervisor"),
+                expected,
+                "{name}"
+            );
         }
-        assert!(!is_auto_name(b"web-stdout---superXvisor-abcdefgh.log", "super.visor"));
+        assert!(!is_auto_name(
+            b"web-stdout---superXvisor-abcdefgh.log",
+            "super.visor"
+        ));
     }
 
     #[test]

@@ -25,14 +25,20 @@ static HANDLE: OnceLock<LoggerHandle> = OnceLock::new();
 /// Starts the main log. `pipe` is its write end, in non-blocking mode; `echo` copies every line
 /// to standard output.
 pub fn start(level: LogLevel, pipe: OwnedFd, echo: bool) -> io::Result<()> {
-    let writer = PipeWriter { pipe, echo, dropped: AtomicU64::new(0) };
+    let writer = PipeWriter {
+        pipe,
+        echo,
+        dropped: AtomicU64::new(0),
+    };
     let handle = Logger::with(specification(level))
         .log_to_writer(Box::new(writer))
         .error_channel(ErrorChannel::DevNull)
         .panic_if_error_channel_is_broken(false)
         .start()
         .map_err(io::Error::other)?;
-    HANDLE.set(handle).map_err(|_| io::Error::other("the main log was started twice"))
+    HANDLE
+        .set(handle)
+        .map_err(|_| io::Error::other("the main log was started twice"))
 }
 
 /// Writes lines of this level and above from now on.
@@ -85,7 +91,11 @@ fn format_line(now: &mut DeferredNow, record: &Record<'_>) -> String {
         (Level::Debug, _) => "DEBG",
         (Level::Trace, _) => "TRAC",
     };
-    format!("{} {level} {}\n", now.now().format("%Y-%m-%d %H:%M:%S,%3f"), record.args())
+    format!(
+        "{} {level} {}\n",
+        now.now().format("%Y-%m-%d %H:%M:%S,%3f"),
+        record.args()
+    )
 }
 
 struct PipeWriter {
@@ -104,7 +114,9 @@ impl LogWriter for PipeWriter {
         let dropped = self.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
             let stamp = now.now().format("%Y-%m-%d %H:%M:%S,%3f");
-            let gap = format!("{stamp} WARN {dropped} lines were dropped: the log could not be written\n");
+            let gap = format!(
+                "{stamp} WARN {dropped} lines were dropped: the log could not be written\n"
+            );
             if rustix::io::write(&self.pipe, gap.as_bytes()).is_ok() {
                 self.dropped.fetch_sub(dropped, Ordering::Relaxed);
             }

@@ -110,9 +110,17 @@ impl Plane {
         let (reports, told) = async_std::channel::unbounded();
         let own_wake = rustix::io::fcntl_dupfd_cloexec(&wake, 3)?;
         let thread = Thread::new(obeyed, own_wake, stage, reports)?;
-        let thread =
-            std::thread::Builder::new().name("appctl-logs".into()).spawn(move || thread.run())?;
-        Ok((Plane { commands, wake, thread }, told))
+        let thread = std::thread::Builder::new()
+            .name("appctl-logs".into())
+            .spawn(move || thread.run())?;
+        Ok((
+            Plane {
+                commands,
+                wake,
+                thread,
+            },
+            told,
+        ))
     }
 
     /// Opens the stream's file (or keeps it, if nothing changed). Answered by `Prepared`.

@@ -54,9 +54,17 @@ pub fn tail_slice(path: &Path, offset: i64, length: i64) -> Tail {
         let size = file.metadata()?.len();
         let (start, count, overflow) = tail_range(size, offset, length);
         let size = i64::try_from(size).unwrap_or(i64::MAX);
-        Ok(Tail { bytes: read_at(&file, start, count)?, size, overflow })
+        Ok(Tail {
+            bytes: read_at(&file, start, count)?,
+            size,
+            overflow,
+        })
     };
-    read().unwrap_or(Tail { bytes: Vec::new(), size: offset, overflow: false })
+    read().unwrap_or(Tail {
+        bytes: Vec::new(),
+        size: offset,
+        overflow: false,
+    })
 }
 
 /// The last `count` bytes.
@@ -90,7 +98,11 @@ fn tail_range(size: u64, offset: i64, length: i64) -> (u64, u64, bool) {
     let (end, offset, length) = (i128::from(size), i128::from(offset), i128::from(length));
     let overflow = end > offset + length;
     let nothing_new = !overflow && offset > end - 1;
-    let count = if nothing_new { 0 } else { length.clamp(0, end.min(i128::from(READ_MAX))) };
+    let count = if nothing_new {
+        0
+    } else {
+        length.clamp(0, end.min(i128::from(READ_MAX)))
+    };
     // Both fit: 0 ≤ count ≤ size.
     let count = u64::try_from(count).unwrap_or(0);
     (size - count, count, overflow)
@@ -141,10 +153,22 @@ mod tests {
             (-3, 20, "abcdefghijkl", false),
             (5, -2, "", true),
         ] {
-            let expected = Tail { bytes: text.into(), size: 12, overflow };
-            assert_eq!(tail_slice(&path, offset, length), expected, "tail ({offset}, {length})");
+            let expected = Tail {
+                bytes: text.into(),
+                size: 12,
+                overflow,
+            };
+            assert_eq!(
+                tail_slice(&path, offset, length),
+                expected,
+                "tail ({offset}, {length})"
+            );
         }
-        let none = Tail { bytes: Vec::new(), size: 7, overflow: false };
+        let none = Tail {
+            bytes: Vec::new(),
+            size: 7,
+            overflow: false,
+        };
         assert_eq!(tail_slice(&directory.path().join("none"), 7, 5), none);
         for (offset, length, text) in [
             (0, 0, Some("abcdefghijkl")),
@@ -161,11 +185,18 @@ mod tests {
             (i64::MAX, i64::MAX, Some("")),
         ] {
             let read = read_slice(&path, offset, length).ok();
-            assert_eq!(read.as_deref(), text.map(str::as_bytes), "read ({offset}, {length})");
+            assert_eq!(
+                read.as_deref(),
+                text.map(str::as_bytes),
+                "read ({offset}, {length})"
+            );
         }
         assert_eq!(tail(&path, 3).unwrap(), b"jkl");
         assert_eq!(tail(&path, 300).unwrap(), b"abcdefghijkl");
-        assert!(matches!(read_slice(&directory.path().join("none"), 0, 0), Err(ReadError::Io(_))));
+        assert!(matches!(
+            read_slice(&directory.path().join("none"), 0, 0),
+            Err(ReadError::Io(_))
+        ));
         tail_slice(&path, i64::MIN, i64::MIN);
         tail_slice(&path, i64::MAX, i64::MAX);
     }

@@ -38,15 +38,24 @@ pub(super) fn shift(path: &Path, backups: u32, mode: u32) -> io::Result<()> {
     options.read(true).create(true).append(true).mode(mode);
     options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     let rotated = catch_unwind(AssertUnwindSafe(|| {
-        FileRotate::new(path, numbers, ContentLimit::None, Compression::None, Some(options))
-            .rotate()
+        FileRotate::new(
+            path,
+            numbers,
+            ContentLimit::None,
+            Compression::None,
+            Some(options),
+        )
+        .rotate()
     }));
     rotated.unwrap_or_else(|_| {
-        Err(io::Error::other("somebody else changed files of these names at the same moment"))
+        Err(io::Error::other(
+            "somebody else changed files of these names at the same moment",
+        ))
     })
 }
 
 /// `path.N`, the name of a rotated file.
+#[cfg(test)]
 pub(super) fn numbered(path: &Path, number: u32) -> PathBuf {
     Number(number).to_path(path)
 }
@@ -84,7 +93,11 @@ struct Numbers {
 impl Numbers {
     /// Looks from 1 upwards for the first free number, where the shift ends.
     fn look(path: &Path, backups: u32) -> io::Result<Numbers> {
-        let mut found = Numbers { used: BTreeSet::new(), foreign: BTreeSet::new(), falls_off: None };
+        let mut found = Numbers {
+            used: BTreeSet::new(),
+            foreign: BTreeSet::new(),
+            falls_off: None,
+        };
         for number in 1..=backups {
             let name = Number(number).to_path(path);
             match std::fs::metadata(&name) {
@@ -99,7 +112,10 @@ impl Numbers {
         found.falls_off = found.used.pop_last();
         if found.falls_off.is_none() {
             let first = Number(1).to_path(path);
-            let text = format!("{} and all later names are no regular files", first.display());
+            let text = format!(
+                "{} and all later names are no regular files",
+                first.display()
+            );
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
         }
         Ok(found)
@@ -116,7 +132,11 @@ impl SuffixScheme for Numbers {
         current: &Option<Number>,
     ) -> io::Result<Number> {
         let next = current.map_or(1, |number| number.0 + 1);
-        Ok(Number((next..).find(|number| !self.foreign.contains(number)).unwrap_or(next)))
+        Ok(Number(
+            (next..)
+                .find(|number| !self.foreign.contains(number))
+                .unwrap_or(next),
+        ))
     }
 
     /// Unused: [`scan_suffixes`](Self::scan_suffixes) does not parse names.
@@ -130,7 +150,10 @@ impl SuffixScheme for Numbers {
     }
 
     fn scan_suffixes(&self, _: &Path) -> BTreeSet<SuffixInfo<Number>> {
-        let uncompressed = |number: &u32| SuffixInfo { suffix: Number(*number), compressed: false };
+        let uncompressed = |number: &u32| SuffixInfo {
+            suffix: Number(*number),
+            compressed: false,
+        };
         self.used.iter().map(uncompressed).collect()
     }
 }
@@ -149,17 +172,26 @@ mod tests {
         fn new(name: &[u8]) -> Log {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join(OsString::from_vec(name.to_vec()));
-            Log { _directory: directory, path }
+            Log {
+                _directory: directory,
+                path,
+            }
         }
         fn put(&self, number: u32, text: &str) {
             std::fs::write(self.name(number), text).unwrap();
         }
         fn name(&self, number: u32) -> PathBuf {
-            if number == 0 { self.path.clone() } else { numbered(&self.path, number) }
+            if number == 0 {
+                self.path.clone()
+            } else {
+                numbered(&self.path, number)
+            }
         }
         fn texts(&self, upto: u32) -> Vec<String> {
             let read = |number| std::fs::read_to_string(self.name(number));
-            (0..=upto).map(|number| read(number).unwrap_or("-".into())).collect()
+            (0..=upto)
+                .map(|number| read(number).unwrap_or("-".into()))
+                .collect()
         }
     }
 

@@ -36,9 +36,7 @@ pub fn next_boundary(period: RotatePeriod, now: Wall, offset: &dyn Fn(Wall) -> i
         RotatePeriod::Hourly => (HOUR, 0),
         RotatePeriod::Daily => (DAY, 0),
         RotatePeriod::Weekly => (WEEK, MONDAY),
-        RotatePeriod::At { hour, minute } => {
-            (DAY, i64::from(hour) * HOUR + i64::from(minute) * 60)
-        }
+        RotatePeriod::At { hour, minute } => (DAY, i64::from(hour) * HOUR + i64::from(minute) * 60),
     };
     let local = now + offset(now);
     let first = (local - phase).div_euclid(length) + 1;
@@ -59,7 +57,11 @@ pub fn next_after_firing(
     offset: &dyn Fn(Wall) -> i64,
 ) -> Wall {
     let next = next_boundary(period, now, offset);
-    if fired == Some(next) { next_boundary(period, next, offset) } else { next }
+    if fired == Some(next) {
+        next_boundary(period, next, offset)
+    } else {
+        next
+    }
 }
 
 /// Whether a boundary passed between the last write of a file and now.
@@ -87,7 +89,11 @@ fn first_moment(local: i64, offset: &dyn Fn(Wall) -> i64) -> Wall {
     let (mut early, mut late) = (local - after, local - before);
     while late - early > 1 {
         let middle = early + (late - early) / 2;
-        if offset(middle) == before { early = middle } else { late = middle }
+        if offset(middle) == before {
+            early = middle
+        } else {
+            late = middle
+        }
     }
     late
 }
@@ -99,22 +105,37 @@ mod tests {
 
     /// Central European time in 2026: summer from 03-29 01:00 UTC to 10-25 01:00 UTC.
     fn berlin(wall: Wall) -> i64 {
-        if (utc("2026-03-29 01:00")..utc("2026-10-25 01:00")).contains(&wall) { 7200 } else { 3600 }
+        if (utc("2026-03-29 01:00")..utc("2026-10-25 01:00")).contains(&wall) {
+            7200
+        } else {
+            3600
+        }
     }
 
     /// Lord Howe Island in 2026: half an hour, southern summer until 04-04 15:00 UTC.
     fn lord_howe(wall: Wall) -> i64 {
         let winter = utc("2026-04-04 15:00")..utc("2026-10-03 15:30");
-        if winter.contains(&wall) { 37_800 } else { 39_600 }
+        if winter.contains(&wall) {
+            37_800
+        } else {
+            39_600
+        }
     }
 
     /// A zone whose clocks skip midnight: at 2026-10-17 24:00 they go from 00:00 to 01:00.
     fn skips_midnight(wall: Wall) -> i64 {
-        if wall >= utc("2026-10-18 04:00") { -3 * HOUR } else { -4 * HOUR }
+        if wall >= utc("2026-10-18 04:00") {
+            -3 * HOUR
+        } else {
+            -4 * HOUR
+        }
     }
 
     fn utc(text: &str) -> Wall {
-        NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").unwrap().and_utc().timestamp()
+        NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M")
+            .unwrap()
+            .and_utc()
+            .timestamp()
     }
 
     fn show(wall: Wall) -> String {
@@ -158,8 +179,18 @@ mod tests {
             (at(1, 45), lord_howe, "2026-04-04 14:00", "2026-04-04 14:45"),
             (at(1, 45), lord_howe, "2026-04-04 14:45", "2026-04-05 15:15"),
             (at(2, 15), lord_howe, "2026-10-03 15:00", "2026-10-03 15:30"),
-            (Daily, skips_midnight, "2026-10-17 12:00", "2026-10-18 04:00"),
-            (Daily, skips_midnight, "2026-10-18 04:00", "2026-10-19 03:00"),
+            (
+                Daily,
+                skips_midnight,
+                "2026-10-17 12:00",
+                "2026-10-18 04:00",
+            ),
+            (
+                Daily,
+                skips_midnight,
+                "2026-10-18 04:00",
+                "2026-10-19 03:00",
+            ),
         ];
         for (period, zone, now, next) in table {
             let found = next_boundary(*period, utc(now), zone);
@@ -172,7 +203,13 @@ mod tests {
         let end = utc("2027-01-01 00:00");
         for (period, expected) in [
             (RotatePeriod::Daily, 365),
-            (RotatePeriod::At { hour: 2, minute: 30 }, 365),
+            (
+                RotatePeriod::At {
+                    hour: 2,
+                    minute: 30,
+                },
+                365,
+            ),
             (RotatePeriod::Weekly, 52),
             // The doubled hour shows "02:00" twice and the skipped one jumps: 8760 - 1 names.
             (RotatePeriod::Hourly, 8759),
@@ -204,8 +241,14 @@ mod tests {
         let midnight = utc("2026-01-10 23:00");
         let next = |fired, now| next_after_firing(RotatePeriod::Daily, fired, now, &berlin);
         assert_eq!(show(next(Some(midnight), midnight)), "2026-01-11 23:00");
-        assert_eq!(show(next(Some(midnight), midnight - 600)), "2026-01-11 23:00");
+        assert_eq!(
+            show(next(Some(midnight), midnight - 600)),
+            "2026-01-11 23:00"
+        );
         assert_eq!(show(next(None, midnight - 600)), "2026-01-10 23:00");
-        assert_eq!(show(next(Some(midnight), midnight - 10 * DAY)), "2026-01-01 23:00");
+        assert_eq!(
+            show(next(Some(midnight), midnight - 10 * DAY)),
+            "2026-01-01 23:00"
+        );
     }
 }

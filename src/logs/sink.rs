@@ -39,7 +39,10 @@ impl Now {
     pub fn read() -> Now {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let wall = since_epoch.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
-        Now { instant: Instant::now(), wall }
+        Now {
+            instant: Instant::now(),
+            wall,
+        }
     }
 }
 
@@ -217,7 +220,10 @@ impl Sink {
                 let first = self.rotation_pause.is_none();
                 let mut backoff = self.rotation_pause.map_or(Backoff::default(), |(_, b)| b);
                 self.rotation_pause = Some((now.instant + backoff.next(), backoff));
-                first.then_some(Failure { doing: "rotate", error })
+                first.then_some(Failure {
+                    doing: "rotate",
+                    error,
+                })
             }
         }
     }
@@ -232,7 +238,12 @@ impl Sink {
     }
 
     fn try_rotate(&mut self, now: Now) -> io::Result<()> {
-        let Some(path) = self.config.path.clone().filter(|_| self.kind == Kind::Regular) else {
+        let Some(path) = self
+            .config
+            .path
+            .clone()
+            .filter(|_| self.kind == Kind::Regular)
+        else {
             return Ok(());
         };
         let stat = rustix::fs::fstat(&self.file)?;
@@ -271,7 +282,11 @@ impl Sink {
 impl Directory {
     fn of(path: &Path) -> Option<Directory> {
         let found = std::fs::metadata(path.parent()?).ok()?;
-        Some(Directory { mode: found.mode() & 0o7777, uid: found.uid(), gid: found.gid() })
+        Some(Directory {
+            mode: found.mode() & 0o7777,
+            uid: found.uid(),
+            gid: found.gid(),
+        })
     }
 
     fn make_again(self, path: &Path) -> io::Result<()> {

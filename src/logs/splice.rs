@@ -42,7 +42,13 @@ impl Stage {
     pub fn adopt(staging: Staging) -> io::Result<Stage> {
         let word = staging.owner_word()?;
         let held = ioctl_fionread(&staging.read)?;
-        Ok(Stage { read: staging.read, write: staging.write, owner: staging.owner, word, held })
+        Ok(Stage {
+            read: staging.read,
+            write: staging.write,
+            owner: staging.owner,
+            word,
+            held,
+        })
     }
 
     /// Bytes of this stream that wait here.
@@ -122,7 +128,9 @@ pub(super) fn move_directly(
 /// Appends what one read gives to a buffer; 0 at the end of the pipe.
 pub(super) fn read_some(source: &OwnedFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
     buffer.reserve(CHUNK_MAX);
-    Ok(retry_on_intr(|| rustix::io::read(source, spare_capacity(buffer)))?)
+    Ok(retry_on_intr(|| {
+        rustix::io::read(source, spare_capacity(buffer))
+    })?)
 }
 
 fn splice(from: impl AsFd, to: impl AsFd, mut offset: Option<&mut u64>) -> io::Result<usize> {

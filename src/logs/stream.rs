@@ -114,7 +114,9 @@ impl Stream {
 
     /// Whether a source holds nothing at the moment.
     pub fn is_empty(&self, index: usize) -> bool {
-        self.sources.get(index).is_none_or(|source| ioctl_fionread(&source.pipe).unwrap_or(0) == 0)
+        self.sources
+            .get(index)
+            .is_none_or(|source| ioctl_fionread(&source.pipe).unwrap_or(0) == 0)
     }
 
     /// Writes what was left on the way, after a stall or by a predecessor.
@@ -132,7 +134,9 @@ impl Stream {
 
     /// Stops trying for a while; the failure comes back if it was not told yet.
     pub fn stall(&mut self, failure: Failure, now: Now) -> Option<Failure> {
-        let mut backoff = self.retry.map_or_else(Backoff::default, |(_, backoff)| backoff);
+        let mut backoff = self
+            .retry
+            .map_or_else(Backoff::default, |(_, backoff)| backoff);
         // A reader of a pipe or terminal that pauses is not worth a word, only patience.
         let patience = failure.error.kind() == io::ErrorKind::WouldBlock;
         self.retry = Some((now.instant + backoff.next(), backoff));
@@ -154,7 +158,9 @@ impl Stream {
             return self.move_through_buffer(index, now);
         }
         let mut end = self.sink.end(now).map_err(Failure::of("open"))?;
-        let Some(source) = self.sources.get(index) else { return Ok(None) };
+        let Some(source) = self.sources.get(index) else {
+            return Ok(None);
+        };
         if kind == Kind::Null || stage.is_occupied() {
             let offset = (kind == Kind::Regular).then_some(&mut end);
             return match move_directly(&source.pipe, self.sink.file(), offset) {
@@ -164,14 +170,22 @@ impl Stream {
                     self.unspliceable = true;
                     self.move_through_buffer(index, now)
                 }
-                Err(error) => Err(Failure { doing: "write to", error }),
+                Err(error) => Err(Failure {
+                    doing: "write to",
+                    error,
+                }),
             };
         }
         let moved = match stage.fill(self.id, &source.pipe) {
             Ok(0) => return Ok(Some(0)),
             Ok(moved) => moved,
             Err(error) if is_again(&error) => return Ok(None),
-            Err(error) => return Err(Failure { doing: "read the pipe of", error }),
+            Err(error) => {
+                return Err(Failure {
+                    doing: "read the pipe of",
+                    error,
+                });
+            }
         };
         match stage.empty_into(self.sink.file(), end) {
             Ok(()) => Ok(Some(moved)),
@@ -180,7 +194,10 @@ impl Stream {
                 self.empty_stage(stage, now)?;
                 Ok(Some(moved))
             }
-            Err(error) => Err(Failure { doing: "write to", error }),
+            Err(error) => Err(Failure {
+                doing: "write to",
+                error,
+            }),
         }
     }
 
@@ -192,17 +209,26 @@ impl Stream {
                 other => return other.map_err(Failure::of("write to")),
             }
         }
-        stage.copy_out(&mut self.buffer).map_err(Failure::of("read the pipe of"))?;
+        stage
+            .copy_out(&mut self.buffer)
+            .map_err(Failure::of("read the pipe of"))?;
         self.write_buffer(now)
     }
 
     fn move_through_buffer(&mut self, index: usize, now: Now) -> Result<Option<usize>, Failure> {
         self.write_buffer(now)?;
-        let Some(source) = self.sources.get(index) else { return Ok(None) };
+        let Some(source) = self.sources.get(index) else {
+            return Ok(None);
+        };
         let read = match read_some(&source.pipe, &mut self.buffer) {
             Ok(read) => read,
             Err(error) if is_again(&error) => return Ok(None),
-            Err(error) => return Err(Failure { doing: "read the pipe of", error }),
+            Err(error) => {
+                return Err(Failure {
+                    doing: "read the pipe of",
+                    error,
+                });
+            }
         };
         if let Some(strip) = &mut self.strip {
             strip.strip(&mut self.buffer);
@@ -219,11 +245,21 @@ impl Stream {
             };
             let end = match self.sink.end(now) {
                 Ok(end) => end,
-                Err(error) => break Err(Failure { doing: "open", error }),
+                Err(error) => {
+                    break Err(Failure {
+                        doing: "open",
+                        error,
+                    });
+                }
             };
             match target::write(self.sink.file(), self.sink.kind(), rest, end) {
                 Ok(some) => written += some,
-                Err(error) => break Err(Failure { doing: "write to", error }),
+                Err(error) => {
+                    break Err(Failure {
+                        doing: "write to",
+                        error,
+                    });
+                }
             }
         };
         self.buffer.drain(..written);

@@ -58,12 +58,20 @@ pub(super) fn open(path: &Path, mode: u32) -> io::Result<(OwnedFd, Kind)> {
 
 /// The target of a stream without a file.
 pub(super) fn open_null() -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?)
+    Ok(rustix::fs::open(
+        "/dev/null",
+        OFlags::WRONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
 }
 
 /// Opens standard output (1) or standard error (2) of the daemon.
 pub(super) fn open_standard(number: u8) -> io::Result<(OwnedFd, Kind)> {
-    let own = if number == 1 { rustix::stdio::stdout() } else { rustix::stdio::stderr() };
+    let own = if number == 1 {
+        rustix::stdio::stdout()
+    } else {
+        rustix::stdio::stderr()
+    };
     let kind = match FileType::from_raw_mode(rustix::fs::fstat(own)?.st_mode) {
         FileType::RegularFile => Kind::Plain,
         FileType::Socket => Kind::Socket,
@@ -82,17 +90,10 @@ pub(super) fn open_standard(number: u8) -> io::Result<(OwnedFd, Kind)> {
 }
 
 /// Writes some bytes; `WouldBlock` where that would mean waiting for a reader.
-pub(super) fn write(
-    target: &OwnedFd,
-    kind: Kind,
-    bytes: &[u8],
-    offset: u64,
-) -> io::Result<usize> {
+pub(super) fn write(target: &OwnedFd, kind: Kind, bytes: &[u8], offset: u64) -> io::Result<usize> {
     let written = retry_on_intr(|| match kind {
         Kind::Regular => rustix::io::pwrite(target, bytes, offset),
-        Kind::Socket => {
-            rustix::net::send(target, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
-        }
+        Kind::Socket => rustix::net::send(target, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
         Kind::Plain | Kind::Null => rustix::io::write(target, bytes),
         Kind::Fifo | Kind::Polled => {
             let mut poll = [PollFd::new(target, PollFlags::OUT)];
@@ -156,7 +157,10 @@ fn link_target(path: &Path) -> io::Result<PathBuf> {
     if stat.st_uid != 0 && stat.st_uid != rustix::process::geteuid().as_raw() {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
-            format!("is a symbolic link of user {}, which is not followed", stat.st_uid),
+            format!(
+                "is a symbolic link of user {}, which is not followed",
+                stat.st_uid
+            ),
         ));
     }
     let target = rustix::fs::readlinkat(&link, "", Vec::new())?;

@@ -4,6 +4,7 @@
 //! wall-clock rotation is due; an idle daemon never wakes it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::Receiver;
@@ -54,8 +55,18 @@ impl Thread {
         let ready = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let clock = timerfd_create(TimerfdClockId::Realtime, flags)?;
-        epoll::add(&ready, &wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
-        epoll::add(&ready, &clock, epoll::EventData::new_u64(CLOCK), epoll::EventFlags::IN)?;
+        epoll::add(
+            &ready,
+            &wake,
+            epoll::EventData::new_u64(WAKE),
+            epoll::EventFlags::IN,
+        )?;
+        epoll::add(
+            &ready,
+            &clock,
+            epoll::EventData::new_u64(CLOCK),
+            epoll::EventFlags::IN,
+        )?;
         Ok(Thread {
             commands,
             wake,
@@ -99,7 +110,12 @@ impl Thread {
     }
 
     fn timeout(&self) -> Option<Timespec> {
-        let due = self.streams.values().filter_map(|stream| stream.retry).map(|(due, _)| due).min()?;
+        let due = self
+            .streams
+            .values()
+            .filter_map(|stream| stream.retry)
+            .map(|(due, _)| due)
+            .min()?;
         let wait = due.saturating_duration_since(Instant::now());
         Timespec::try_from(wait).ok()
     }
@@ -144,7 +160,7 @@ impl Thread {
 
     fn attach(&mut self, id: StreamId, generation: u64, pipe: OwnedFd) {
         let now = self.now;
-        if !self.streams.contains_key(&id) {
+        if let Entry::Vacant(vacant) = self.streams.entry(id) {
             // Its file could not be opened: read and discard, so that the program can go on.
             let discard = SinkConfig {
                 path: None,
@@ -154,30 +170,47 @@ impl Thread {
                 rotate: None,
                 strip_ansi: false,
             };
-            let Ok(sink) = Sink::open(discard, now) else { return };
-            self.streams.insert(id, Stream::new(id, sink));
+            let Ok(sink) = Sink::open(discard, now) else {
+                return;
+            };
+            vacant.insert(Stream::new(id, sink));
         }
-        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
         let token = self.next_token;
         self.next_token += 1;
         if stream.sources.len() >= SOURCES_MAX {
             let oldest = stream.sources.remove(0);
             self.owners.remove(&oldest.token);
             let _ = epoll::delete(&self.ready, &oldest.pipe);
-            let ended = PlaneReport::Ended { stream: id, generation: oldest.generation };
+            let ended = PlaneReport::Ended {
+                stream: id,
+                generation: oldest.generation,
+            };
             let _ = self.reports.try_send(ended);
         }
         if stream.retry.is_none() {
             let _ = watch(&self.ready, token, &pipe);
         }
-        stream.sources.push(Source { token, generation, pipe, draining: false });
+        stream.sources.push(Source {
+            token,
+            generation,
+            pipe,
+            draining: false,
+        });
         self.owners.insert(token, id);
     }
 
     fn source_ready(&mut self, token: u64) {
-        let Some(id) = self.owners.get(&token).copied() else { return };
+        let Some(id) = self.owners.get(&token).copied() else {
+            return;
+        };
         let found = self.streams.get(&id).and_then(|stream| {
-            stream.sources.iter().position(|source| source.token == token)
+            stream
+                .sources
+                .iter()
+                .position(|source| source.token == token)
         });
         if let Some(index) = found {
             self.pump(id, index);
@@ -186,7 +219,9 @@ impl Thread {
 
     fn pump(&mut self, id: StreamId, index: usize) -> Pumped {
         let now = self.now;
-        let Some(stream) = self.streams.get_mut(&id) else { return Pumped::Empty };
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return Pumped::Empty;
+        };
         let (pumped, failure) = stream.pump(index, &mut self.stage, now);
         let recovered = stream.troubled && failure.is_none() && pumped != Pumped::Stalled;
         if recovered {
@@ -214,34 +249,51 @@ impl Thread {
     }
 
     fn tell_drained(&mut self, id: StreamId, index: usize) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        let Some(source) = stream.sources.get_mut(index) else { return };
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let Some(source) = stream.sources.get_mut(index) else {
+            return;
+        };
         if std::mem::take(&mut source.draining) {
             let generation = source.generation;
-            self.report(PlaneReport::Drained { stream: id, generation });
+            self.report(PlaneReport::Drained {
+                stream: id,
+                generation,
+            });
         }
     }
 
     fn end_source(&mut self, id: StreamId, index: usize) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
         let source = stream.sources.remove(index);
         self.owners.remove(&source.token);
         let _ = epoll::delete(&self.ready, &source.pipe);
-        self.report(PlaneReport::Ended { stream: id, generation: source.generation });
+        self.report(PlaneReport::Ended {
+            stream: id,
+            generation: source.generation,
+        });
     }
 
     fn drain(&mut self, id: StreamId, generation: u64) {
         let found = self.streams.get_mut(&id).and_then(|stream| {
             let stalled = stream.retry.is_some();
-            let index =
-                stream.sources.iter().position(|source| source.generation == generation)?;
+            let index = stream
+                .sources
+                .iter()
+                .position(|source| source.generation == generation)?;
             stream.sources[index].draining = !stalled;
             (!stalled).then_some(index)
         });
         match found {
             // What is left arrives by the ready set; this takes what is there now.
             Some(index) => _ = self.pump(id, index),
-            None => self.report(PlaneReport::Drained { stream: id, generation }),
+            None => self.report(PlaneReport::Drained {
+                stream: id,
+                generation,
+            }),
         }
     }
 
@@ -263,7 +315,10 @@ impl Thread {
         let now = self.now;
         let result = match self.streams.get_mut(&id) {
             Some(stream) => stream.sink.clear(now),
-            None => Err(io::Error::new(io::ErrorKind::NotFound, "it has no log file")),
+            None => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "it has no log file",
+            )),
         };
         self.report(PlaneReport::Cleared { stream: id, result });
     }
@@ -272,17 +327,28 @@ impl Thread {
         let now = self.now;
         let ids: Vec<StreamId> = self.streams.keys().copied().collect();
         for id in ids {
-            let Some(stream) = self.streams.get_mut(&id) else { continue };
+            let Some(stream) = self.streams.get_mut(&id) else {
+                continue;
+            };
             if let Err(error) = stream.sink.reopen(now) {
                 stream.troubled = true;
-                self.tell_failure(id, Failure { doing: "open", error });
+                self.tell_failure(
+                    id,
+                    Failure {
+                        doing: "open",
+                        error,
+                    },
+                );
             }
         }
     }
 
     fn rotate(&mut self, id: StreamId) {
         let now = self.now;
-        let failure = self.streams.get_mut(&id).and_then(|stream| stream.sink.rotate(now));
+        let failure = self
+            .streams
+            .get_mut(&id)
+            .and_then(|stream| stream.sink.rotate(now));
         if let Some(failure) = failure {
             self.tell_failure(id, failure);
         }
@@ -305,7 +371,9 @@ impl Thread {
 
     fn retry(&mut self, id: StreamId) {
         let now = self.now;
-        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
         if stream.retry.is_none() && !stream.is_owed(&self.stage) {
             return;
         }
@@ -327,7 +395,9 @@ impl Thread {
     }
 
     fn unwatch(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get(&id) else { return };
+        let Some(stream) = self.streams.get(&id) else {
+            return;
+        };
         for source in &stream.sources {
             let _ = epoll::delete(&self.ready, &source.pipe);
         }
@@ -340,11 +410,16 @@ impl Thread {
         let now = self.now;
         let ids: Vec<StreamId> = self.streams.keys().copied().collect();
         for id in ids {
-            let Some(stream) = self.streams.get_mut(&id) else { continue };
+            let Some(stream) = self.streams.get_mut(&id) else {
+                continue;
+            };
             if was_set {
                 stream.sink.plan_boundary(now);
             }
-            if stream.sink.boundary().is_some_and(|boundary| boundary <= now.wall)
+            if stream
+                .sink
+                .boundary()
+                .is_some_and(|boundary| boundary <= now.wall)
                 && let Some(failure) = stream.sink.rotate(now)
             {
                 self.tell_failure(id, failure);
@@ -354,16 +429,36 @@ impl Thread {
     }
 
     fn plan_clock(&self) {
-        let next = self.streams.values().filter_map(|stream| stream.sink.boundary()).min();
-        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let next = self
+            .streams
+            .values()
+            .filter_map(|stream| stream.sink.boundary())
+            .min();
+        let zero = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         // A moment that has passed still has to ring, and 0 would mean never.
-        let value = next.map_or(zero, |wall| Timespec { tv_sec: wall.max(1), tv_nsec: 0 });
+        let value = next.map_or(zero, |wall| Timespec {
+            tv_sec: wall.max(1),
+            tv_nsec: 0,
+        });
         let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
-        let _ = timerfd_settime(&self.clock, flags, &Itimerspec { it_interval: zero, it_value: value });
+        let _ = timerfd_settime(
+            &self.clock,
+            flags,
+            &Itimerspec {
+                it_interval: zero,
+                it_value: value,
+            },
+        );
     }
 
     fn tell_failure(&mut self, id: StreamId, failure: Failure) {
-        let path = self.streams.get(&id).and_then(|stream| stream.config().path.clone());
+        let path = self
+            .streams
+            .get(&id)
+            .and_then(|stream| stream.config().path.clone());
         let file = path.map_or_else(|| "its file".to_owned(), |path| path.display().to_string());
         let text = format!("cannot {} {file}: {}", failure.doing, failure.error);
         self.report(PlaneReport::Stalled { stream: id, text });
@@ -382,7 +477,9 @@ impl Thread {
             let mut index = 0;
             while Instant::now() < deadline {
                 self.now = Now::read();
-                let Some(stream) = self.streams.get(&id) else { break };
+                let Some(stream) = self.streams.get(&id) else {
+                    break;
+                };
                 if stream.retry.is_some() || index >= stream.sources.len() {
                     break;
                 }
@@ -396,7 +493,12 @@ impl Thread {
 }
 
 fn watch(ready: &OwnedFd, token: u64, pipe: &OwnedFd) -> io::Result<()> {
-    match epoll::add(ready, pipe, epoll::EventData::new_u64(token), epoll::EventFlags::IN) {
+    match epoll::add(
+        ready,
+        pipe,
+        epoll::EventData::new_u64(token),
+        epoll::EventFlags::IN,
+    ) {
         Err(rustix::io::Errno::EXIST) => Ok(()),
         other => Ok(other?),
     }

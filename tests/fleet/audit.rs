@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use appctl::fleet::State::{
-    Backoff, Exited, Fatal, Running, Starting, Stopped, Stopping, Unknown,
-};
+use appctl::fleet::State::{Backoff, Exited, Fatal, Running, Starting, Stopped, Stopping, Unknown};
 use appctl::fleet::*;
 
 /// Every change of state there is.
@@ -35,7 +33,8 @@ impl Audit {
     /// Takes over a process as it is.
     pub fn resume(&mut self, process: &Process) {
         self.states.insert(process.id(), process.state());
-        self.alive.extend(process.pid().map(|pid| (process.id(), pid)));
+        self.alive
+            .extend(process.pid().map(|pid| (process.id(), pid)));
         if process.is_launching() {
             self.launching.insert(process.id());
         }
@@ -72,7 +71,11 @@ impl Audit {
             let id = process.id();
             assert_eq!(process.state(), self.states[&id], "unannounced change");
             assert_eq!(process.pid(), self.alive.get(&id).copied(), "{process:?}");
-            assert_eq!(process.is_launching(), self.launching.contains(&id), "{process:?}");
+            assert_eq!(
+                process.is_launching(),
+                self.launching.contains(&id),
+                "{process:?}"
+            );
         }
         assert_eq!(self.states.len(), fleet.processes().count());
     }
@@ -81,21 +84,30 @@ impl Audit {
         match action {
             Action::Start { process } => {
                 assert!(!self.finished, "started after the end");
-                assert!(!self.alive.contains_key(process), "two live pids for one process");
+                assert!(
+                    !self.alive.contains_key(process),
+                    "two live pids for one process"
+                );
                 assert!(self.launching.insert(*process), "started twice");
             }
             Action::Kill { process, pid, .. } => {
                 assert_eq!(self.alive.get(process), Some(pid), "killed a stranger");
             }
             Action::Changed(change) => {
-                let Change { process, from, to, .. } = *change;
+                let Change {
+                    process, from, to, ..
+                } = *change;
                 assert_eq!(self.states.insert(process, to), Some(from), "{change:?}");
                 let edges = EDGES.iter().find(|(state, _)| *state == from).unwrap().1;
                 assert!(edges.contains(&to), "no such transition: {change:?}");
             }
             Action::GroupAdded { processes, .. } => {
                 for (id, _) in processes {
-                    assert_eq!(self.states.insert(*id, Stopped), None, "an id was given twice");
+                    assert_eq!(
+                        self.states.insert(*id, Stopped),
+                        None,
+                        "an id was given twice"
+                    );
                 }
             }
             Action::GroupRemoved { processes, .. } => {
@@ -107,7 +119,10 @@ impl Audit {
                 }
             }
             Action::Report { ticket, .. } => {
-                assert!(self.open.contains(ticket), "reported after the answer: {action:?}");
+                assert!(
+                    self.open.contains(ticket),
+                    "reported after the answer: {action:?}"
+                );
             }
             Action::Answered { ticket } => {
                 assert!(self.open.remove(ticket), "answered twice: {action:?}");
@@ -115,7 +130,11 @@ impl Audit {
             Action::Waiting { living } => assert!(!living.is_empty()),
             Action::Finished { .. } => {
                 assert!(!self.finished, "finished twice");
-                assert!(self.open.is_empty(), "unanswered at the end: {:?}", self.open);
+                assert!(
+                    self.open.is_empty(),
+                    "unanswered at the end: {:?}",
+                    self.open
+                );
                 assert!(self.states.values().all(|state| state.is_stopped()));
                 assert!(self.launching.is_empty());
                 self.finished = true;

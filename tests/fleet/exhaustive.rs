@@ -16,7 +16,10 @@ use crate::scene::{policy, program, request};
 
 /// Requests that may wait for an answer at the same time. `FLEET_OPEN=2` takes longer.
 fn open_max() -> usize {
-    std::env::var("FLEET_OPEN").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+    std::env::var("FLEET_OPEN")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1)
 }
 
 #[derive(Clone)]
@@ -36,12 +39,17 @@ impl Node {
             policy: policy.clone(),
             fleet: Fleet::new(),
             audit: Audit::default(),
-            now: Moment { stamp: Stamp(1_000_000), wall: 0 },
+            now: Moment {
+                stamp: Stamp(1_000_000),
+                wall: 0,
+            },
             pids: 0,
             tickets: 0,
             trail: Vec::new(),
         };
-        node.ask(Request::Add { groups: vec![program("a", policy.clone())] });
+        node.ask(Request::Add {
+            groups: vec![program("a", policy.clone())],
+        });
         node
     }
 
@@ -83,29 +91,66 @@ impl Node {
         for process in self.audit.launching.iter().copied() {
             branch(&|node| {
                 node.pids += 1;
-                node.take(Event::Spawned { process, pid: node.pids });
+                node.take(Event::Spawned {
+                    process,
+                    pid: node.pids,
+                });
             });
-            let failure = SpawnFailure { kind: SpawnFailureKind::Other, text: String::new() };
-            branch(&|node| node.take(Event::SpawnFailed { process, failure: failure.clone() }));
+            let failure = SpawnFailure {
+                kind: SpawnFailureKind::Other,
+                text: String::new(),
+            };
+            branch(&|node| {
+                node.take(Event::SpawnFailed {
+                    process,
+                    failure: failure.clone(),
+                })
+            });
         }
         for (process, pid) in self.audit.alive.clone() {
             for code in [0, 1] {
                 let status = ExitStatus::Code(code);
-                branch(&|node| node.take(Event::Exited { process, pid, status }));
+                branch(&|node| {
+                    node.take(Event::Exited {
+                        process,
+                        pid,
+                        status,
+                    })
+                });
             }
             branch(&|node| {
                 let status = ExitStatus::Unknown;
-                node.take(Event::Exited { process, pid: pid + 1, status });
+                node.take(Event::Exited {
+                    process,
+                    pid: pid + 1,
+                    status,
+                });
             });
             let reason = String::new();
-            branch(&|node| node.take(Event::SignalFailed { process, reason: reason.clone() }));
+            branch(&|node| {
+                node.take(Event::SignalFailed {
+                    process,
+                    reason: reason.clone(),
+                })
+            });
         }
         if self.audit.open.len() < open_max() {
-            for text in ["start a", "stop all", "restart a", "signal a", "shutdown", "reload"] {
+            for text in [
+                "start a",
+                "stop all",
+                "restart a",
+                "signal a",
+                "shutdown",
+                "reload",
+            ] {
                 branch(&|node| node.ask(request(text)));
             }
             let changed = vec![program("a", self.policy.clone())];
-            let update = Request::Update { removed: vec![], changed, added: vec![] };
+            let update = Request::Update {
+                removed: vec![],
+                changed,
+                added: vec![],
+            };
             branch(&|node| node.ask(update.clone()));
         }
         for ticket in self.audit.open.iter().copied() {
@@ -120,14 +165,24 @@ impl Node {
         for _ in 0..4 {
             for process in self.audit.launching.clone() {
                 self.pids += 1;
-                self.take(Event::Spawned { process, pid: self.pids });
+                self.take(Event::Spawned {
+                    process,
+                    pid: self.pids,
+                });
             }
             let status = ExitStatus::Code(0);
             for (process, pid) in self.audit.alive.clone() {
-                self.take(Event::Exited { process, pid, status });
+                self.take(Event::Exited {
+                    process,
+                    pid,
+                    status,
+                });
             }
         }
-        assert!(self.audit.finished && self.audit.open.is_empty(), "did not finish");
+        assert!(
+            self.audit.finished && self.audit.open.is_empty(),
+            "did not finish"
+        );
     }
 }
 
@@ -138,7 +193,9 @@ fn state(node: &Node) -> String {
     let mut rest = text.as_str();
     while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
         let (before, tail) = rest.split_at(at);
-        let end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
+        let end = tail
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(tail.len());
         let number: i64 = tail[..end].parse().unwrap();
         state.push_str(before);
         let relative = if before.ends_with("ended: Some(Moment { stamp: Stamp(") {
@@ -147,7 +204,11 @@ fn state(node: &Node) -> String {
             // Older than any bound is old.
             (number - node.now.stamp.0 as i64).max(-1_000_000_000)
         } else if before.ends_with("Ticket(") {
-            node.audit.open.iter().filter(|open| (open.0 as i64) < number).count() as i64
+            node.audit
+                .open
+                .iter()
+                .filter(|open| (open.0 as i64) < number)
+                .count() as i64
         } else if before.ends_with("pid: ") {
             number - i64::from(node.pids)
         } else if before.ends_with("ProcessId(") || before.ends_with("next_id: ") {
@@ -189,7 +250,11 @@ impl Drop for Node {
 
 #[test]
 fn everything_that_can_happen_to_one_process() {
-    for autorestart in [Autorestart::Never, Autorestart::Unexpected, Autorestart::Always] {
+    for autorestart in [
+        Autorestart::Never,
+        Autorestart::Unexpected,
+        Autorestart::Always,
+    ] {
         for (startsecs, stopwaitsecs, startretries) in [(0, 0, 1), (1, 1, 0), (1, 1, 1)] {
             let policy = Policy {
                 autostart: true,

@@ -58,7 +58,10 @@ impl Model {
     }
 
     fn start(&mut self, i: usize, now: u64) {
-        if matches!(self.processes[i].state, State::Stopped | State::Exited | State::Fatal) {
+        if matches!(
+            self.processes[i].state,
+            State::Stopped | State::Exited | State::Fatal
+        ) {
             self.processes[i].restart = None;
             self.processes[i].backoff = 0;
             self.spawn(i, now);
@@ -145,7 +148,8 @@ impl Model {
             return;
         }
         process.pid = 0;
-        let too_quickly = (now - process.laststart) < process.policy.startsecs.max(0) as u64 * SECOND;
+        let too_quickly =
+            (now - process.laststart) < process.policy.startsecs.max(0) as u64 * SECOND;
         match process.state {
             State::Stopping | State::Unknown => {
                 process.exit = Some(status);
@@ -237,7 +241,9 @@ impl Model {
         for number in 1..=self.restarts {
             let of = |process: &Naive| process.restart == Some(number);
             let members = |model: &Model| -> Vec<usize> {
-                (0..model.processes.len()).filter(|&i| of(&model.processes[i])).collect()
+                (0..model.processes.len())
+                    .filter(|&i| of(&model.processes[i]))
+                    .collect()
             };
             let all = members(self);
             if all.iter().all(|&i| self.processes[i].state.is_stopped()) {
@@ -247,7 +253,10 @@ impl Model {
                 }
             }
         }
-        let living = self.processes.iter().filter(|process| !process.state.is_stopped());
+        let living = self
+            .processes
+            .iter()
+            .filter(|process| !process.state.is_stopped());
         if let (true, Some(level)) = (self.leaving, living.map(|one| one.group_priority).max()) {
             for i in 0..self.processes.len() {
                 if self.processes[i].group_priority == level {
@@ -272,7 +281,10 @@ impl Pair {
         let mut pair = Pair {
             fleet: Fleet::new(),
             model: Model::default(),
-            now: Moment { stamp: Stamp(SECOND), wall: 0 },
+            now: Moment {
+                stamp: Stamp(SECOND),
+                wall: 0,
+            },
             pids: 0,
             tickets: 0,
         };
@@ -280,7 +292,11 @@ impl Pair {
         for (i, policy) in policies.iter().enumerate() {
             if i % 2 == 0 {
                 let priority = [5, 1, 5][i / 2 % 3];
-                groups.push(GroupPolicy { name: format!("g{i}"), priority, processes: vec![] });
+                groups.push(GroupPolicy {
+                    name: format!("g{i}"),
+                    priority,
+                    processes: vec![],
+                });
             }
             let group = groups.last_mut().unwrap();
             group.processes.push((format!("p{i}"), policy.clone()));
@@ -341,7 +357,10 @@ impl Pair {
         let i = i % self.model.processes.len();
         let process = ProcessId(i as u32);
         let now = self.now.stamp.0;
-        let (launching, pid) = (self.model.processes[i].launching, self.model.processes[i].pid);
+        let (launching, pid) = (
+            self.model.processes[i].launching,
+            self.model.processes[i].pid,
+        );
         let one = || {
             let name = self.fleet.get(process).unwrap().name().clone();
             vec![Selector::Process(name)]
@@ -349,48 +368,76 @@ impl Pair {
         let stays = !self.model.leaving;
         match what {
             // While leaving, requests are refused.
-            8..=17 if !stays => self.ask(Request::Stop { selectors: one(), wait: true }),
+            8..=17 if !stays => self.ask(Request::Stop {
+                selectors: one(),
+                wait: true,
+            }),
             0..=5 if launching => {
                 self.pids += 1;
                 self.model.spawned(i, self.pids, now);
-                self.both(Event::Spawned { process, pid: self.pids });
+                self.both(Event::Spawned {
+                    process,
+                    pid: self.pids,
+                });
             }
             6..=7 if launching => {
                 self.model.spawn_failed(i, now);
-                let failure = SpawnFailure { kind: SpawnFailureKind::Other, text: String::new() };
+                let failure = SpawnFailure {
+                    kind: SpawnFailureKind::Other,
+                    text: String::new(),
+                };
                 self.both(Event::SpawnFailed { process, failure });
             }
             0..=5 if pid != 0 => {
                 let statuses = [
                     ExitStatus::Code(0),
                     ExitStatus::Code(1),
-                    ExitStatus::Signal { number: 9, core: false },
+                    ExitStatus::Signal {
+                        number: 9,
+                        core: false,
+                    },
                     ExitStatus::Unknown,
                 ];
                 let status = statuses[usize::from(what) % 4];
                 let pid = if what == 5 { pid - 1 } else { pid };
                 self.model.exited(i, pid, status, now);
-                self.both(Event::Exited { process, pid, status });
+                self.both(Event::Exited {
+                    process,
+                    pid,
+                    status,
+                });
             }
             6 if pid != 0 && millis < 200 => {
                 self.model.signal_failed(i);
-                self.both(Event::SignalFailed { process, reason: String::new() });
+                self.both(Event::SignalFailed {
+                    process,
+                    reason: String::new(),
+                });
             }
             8..=10 => {
                 let selectors = one();
                 self.model.start(i, now);
-                self.ask(Request::Start { selectors, wait: true });
+                self.ask(Request::Start {
+                    selectors,
+                    wait: true,
+                });
             }
             11..=12 => {
                 let selectors = one();
                 self.model.stop(i, now);
-                self.ask(Request::Stop { selectors, wait: true });
+                self.ask(Request::Stop {
+                    selectors,
+                    wait: true,
+                });
             }
             13 => {
                 for i in 0..self.model.processes.len() {
                     self.model.stop(i, now);
                 }
-                self.ask(Request::Stop { selectors: vec![Selector::All], wait: false });
+                self.ask(Request::Stop {
+                    selectors: vec![Selector::All],
+                    wait: false,
+                });
             }
             14 => {
                 let selectors = one();
@@ -400,12 +447,17 @@ impl Pair {
             15 => {
                 let all: Vec<usize> = (0..self.model.processes.len()).collect();
                 self.model.restart(&all, now);
-                self.ask(Request::Restart { selectors: vec![Selector::All] });
+                self.ask(Request::Restart {
+                    selectors: vec![Selector::All],
+                });
             }
             16 => {
                 let selectors = one();
                 self.model.signal(i);
-                self.ask(Request::Signal { selectors, signal: Signal(10) });
+                self.ask(Request::Signal {
+                    selectors,
+                    signal: Signal(10),
+                });
             }
             17 if millis < 50 => {
                 self.model.leave();
@@ -425,7 +477,9 @@ impl Pair {
 fn text(action: &Action) -> Option<String> {
     match action {
         Action::Start { process } => Some(format!("start {}", process.0)),
-        Action::Kill { pid, signal, group, .. } => Some(format!("kill {pid} {} {group}", signal.0)),
+        Action::Kill {
+            pid, signal, group, ..
+        } => Some(format!("kill {pid} {} {group}", signal.0)),
         Action::Changed(change) => Some(format!("{} {}", change.process.0, change.to)),
         _ => None,
     }

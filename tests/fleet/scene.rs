@@ -22,7 +22,9 @@ pub fn policy() -> Policy {
 
 /// A group of processes with the same policy.
 pub fn group(name: &str, priority: i64, processes: &[&str], policy: &Policy) -> GroupPolicy {
-    let processes = processes.iter().map(|name| (name.to_string(), policy.clone()));
+    let processes = processes
+        .iter()
+        .map(|name| (name.to_string(), policy.clone()));
     GroupPolicy {
         name: name.to_owned(),
         priority,
@@ -58,12 +60,27 @@ pub fn request(text: &str) -> Request {
     let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
     let selectors = selectors(rest);
     match verb {
-        "start" => Request::Start { selectors, wait: true },
-        "launch" => Request::Start { selectors, wait: false },
-        "stop" => Request::Stop { selectors, wait: true },
-        "halt" => Request::Stop { selectors, wait: false },
+        "start" => Request::Start {
+            selectors,
+            wait: true,
+        },
+        "launch" => Request::Start {
+            selectors,
+            wait: false,
+        },
+        "stop" => Request::Stop {
+            selectors,
+            wait: true,
+        },
+        "halt" => Request::Stop {
+            selectors,
+            wait: false,
+        },
         "restart" => Request::Restart { selectors },
-        "signal" => Request::Signal { selectors, signal: Signal(10) },
+        "signal" => Request::Signal {
+            selectors,
+            signal: Signal(10),
+        },
         "remove" => Request::Remove {
             groups: rest.split_whitespace().map(str::to_owned).collect(),
         },
@@ -86,7 +103,10 @@ impl Scene {
     pub fn with(groups: Vec<GroupPolicy>) -> Scene {
         let mut scene = Scene {
             fleet: Fleet::new(),
-            now: Moment { stamp: Stamp(1_000_000_000_000), wall: 1_700_000_000 },
+            now: Moment {
+                stamp: Stamp(1_000_000_000_000),
+                wall: 1_700_000_000,
+            },
             tickets: 0,
             names: Vec::new(),
         };
@@ -102,7 +122,9 @@ impl Scene {
 
     pub fn id(&self, name: &str) -> ProcessId {
         let name = process_name(name);
-        self.fleet.find(&name).unwrap_or_else(|| panic!("no process {name}"))
+        self.fleet
+            .find(&name)
+            .unwrap_or_else(|| panic!("no process {name}"))
     }
 
     pub fn process(&self, name: &str) -> &Process {
@@ -132,7 +154,9 @@ impl Scene {
     }
 
     pub fn abandon(&mut self, ticket: u64) -> Vec<String> {
-        self.handle(Event::Abandoned { ticket: Ticket(ticket) })
+        self.handle(Event::Abandoned {
+            ticket: Ticket(ticket),
+        })
     }
 
     /// The start worked. Its pid is its id and 100.
@@ -154,7 +178,11 @@ impl Scene {
     pub fn exited(&mut self, name: &str, status: ExitStatus) -> Vec<String> {
         let process = self.id(name);
         let pid = self.process(name).pid().unwrap_or(100 + process.0 as i32);
-        self.handle(Event::Exited { process, pid, status })
+        self.handle(Event::Exited {
+            process,
+            pid,
+            status,
+        })
     }
 
     pub fn died(&mut self, name: &str, code: u8) -> Vec<String> {
@@ -226,7 +254,10 @@ impl Scene {
                 scene.died("a", 0);
             }
             State::Fatal => {
-                scene = Scene::one(Policy { startretries: 0, ..policy() });
+                scene = Scene::one(Policy {
+                    startretries: 0,
+                    ..policy()
+                });
                 scene.ask("launch a");
                 scene.spawn_failed("a");
             }
@@ -255,13 +286,21 @@ impl Scene {
         let name = |id: &ProcessId| self.names[id.0 as usize].to_string();
         match action {
             Action::Start { process } => format!("start {}", name(process)),
-            Action::Kill { process, pid, signal, group, purpose } => {
+            Action::Kill {
+                process,
+                pid,
+                signal,
+                group,
+                purpose,
+            } => {
                 let whom = if *group { "group of " } else { "" };
                 assert_eq!(self.fleet.get(*process).and_then(Process::pid), Some(*pid));
                 format!("{purpose:?} {} to {whom}{}", signal.0, name(process))
             }
             Action::Changed(change) => {
-                let Change { process, to, cause, .. } = change;
+                let Change {
+                    process, to, cause, ..
+                } = change;
                 format!("{} {to}: {cause:?}", name(process))
             }
             Action::GroupAdded { group, .. } => format!("{group} comes"),
@@ -282,13 +321,24 @@ impl Scene {
 
 /// Only the lines of an answer.
 pub fn answers(actions: Vec<String>) -> Vec<String> {
-    actions.into_iter().filter(|line| line.starts_with('#')).collect()
+    actions
+        .into_iter()
+        .filter(|line| line.starts_with('#'))
+        .collect()
 }
 
 /// Everything but the changes of state.
 pub fn effects(actions: Vec<String>) -> Vec<String> {
-    const WORDS: [&str; 8] =
-        ["STOPPED", "STARTING", "RUNNING", "BACKOFF", "STOPPING", "EXITED", "FATAL", "UNKNOWN"];
-    let is_change = |line: &str| WORDS.iter().any(|word| line.contains(&format!(" {word}: ")));
-    actions.into_iter().filter(|line| !is_change(line)).collect()
+    const WORDS: [&str; 8] = [
+        "STOPPED", "STARTING", "RUNNING", "BACKOFF", "STOPPING", "EXITED", "FATAL", "UNKNOWN",
+    ];
+    let is_change = |line: &str| {
+        WORDS
+            .iter()
+            .any(|word| line.contains(&format!(" {word}: ")))
+    };
+    actions
+        .into_iter()
+        .filter(|line| !is_change(line))
+        .collect()
 }

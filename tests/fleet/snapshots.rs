@@ -15,7 +15,8 @@ pub fn carry_over<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) 
 
 pub fn records(fleet: &Fleet) -> BTreeMap<ProcessId, Record> {
     let ids = fleet.processes().map(Process::id);
-    ids.map(|id| (id, carry_over(&fleet.record(id).unwrap()))).collect()
+    ids.map(|id| (id, carry_over(&fleet.record(id).unwrap())))
+        .collect()
 }
 
 /// The fleet as the next brain has it.
@@ -47,7 +48,10 @@ fn every_state_is_carried_over() {
         assert_eq!(succeed(&mut scene), [""; 0]);
         assert_eq!(scene.process("a"), &before);
         assert_eq!(scene.fleet.record(scene.id("a")).unwrap().state(), state);
-        assert_eq!(scene.fleet.record(scene.id("a")).unwrap().pid(), before.pid());
+        assert_eq!(
+            scene.fleet.record(scene.id("a")).unwrap().pid(),
+            before.pid()
+        );
     }
 }
 
@@ -56,7 +60,10 @@ fn deadlines_are_carried_over() {
     let mut scene = Scene::in_state(State::Backoff);
     scene.tick(600);
     succeed(&mut scene);
-    assert_eq!(scene.wait(), (400, vec!["a STARTING: Retry(1)".into(), "start a".into()]));
+    assert_eq!(
+        scene.wait(),
+        (400, vec!["a STARTING: Retry(1)".into(), "start a".into()])
+    );
 }
 
 #[test]
@@ -79,7 +86,11 @@ fn a_restart_goes_on() {
     scene.died("g:a", 0);
     assert_eq!(succeed(&mut scene), [""; 0]);
     let starts = effects(scene.died("g:b", 0));
-    assert_eq!(starts, ["start g:a", "start g:b", "start g:off"], "and nobody to tell");
+    assert_eq!(
+        starts,
+        ["start g:a", "start g:b", "start g:off"],
+        "and nobody to tell"
+    );
 }
 
 #[test]
@@ -102,7 +113,10 @@ fn a_restart_whose_last_stop_was_the_last_thing_recorded_goes_on() {
 
 #[test]
 fn an_update_goes_on() {
-    let auto = Policy { autostart: true, ..policy() };
+    let auto = Policy {
+        autostart: true,
+        ..policy()
+    };
     let mut scene = Scene::with(vec![program("old", policy()), program("ch", policy())]);
     scene.run("old ch");
     scene.ask_for(Request::Update {
@@ -111,10 +125,22 @@ fn an_update_goes_on() {
         added: vec![program("new", auto)],
     });
     assert_eq!(succeed(&mut scene), [""; 0], "it was told to stop already");
-    assert_eq!(effects(scene.died("old", 0)), ["old leaves", "Stop 15 to ch"]);
+    assert_eq!(
+        effects(scene.died("old", 0)),
+        ["old leaves", "Stop 15 to ch"]
+    );
     assert_eq!(succeed(&mut scene), [""; 0]);
     let rest = effects(scene.died("ch", 0));
-    assert_eq!(rest, ["ch leaves", "ch comes", "start ch", "new comes", "start new"]);
+    assert_eq!(
+        rest,
+        [
+            "ch leaves",
+            "ch comes",
+            "start ch",
+            "new comes",
+            "start new"
+        ]
+    );
     assert_eq!(scene.fleet.structure(), successor(&scene.fleet).structure());
 }
 
@@ -135,7 +161,10 @@ fn an_update_whose_stops_were_not_recorded_is_carried_out() {
 #[test]
 fn leaving_goes_on() {
     for (asked, start_over) in [("shutdown", false), ("reload", true)] {
-        let groups = vec![group("low", 1, &["a", "b"], &policy()), group("top", 2, &["c"], &policy())];
+        let groups = vec![
+            group("low", 1, &["a", "b"], &policy()),
+            group("top", 2, &["c"], &policy()),
+        ];
         let mut scene = Scene::with(groups);
         scene.run("low:a top:c");
         scene.ask("launch low:b");
@@ -146,19 +175,29 @@ fn leaving_goes_on() {
         assert_eq!(effects(scene.died("top:c", 0)), ["Stop 15 to low:a"]);
         let last = format!("finished, start over: {start_over}");
         assert_eq!(effects(scene.died("low:a", 0)), [last.as_str()]);
-        assert_eq!(succeed(&mut scene), [last.as_str()], "said again: the listener died");
+        assert_eq!(
+            succeed(&mut scene),
+            [last.as_str()],
+            "said again: the listener died"
+        );
 
         // Records from before: all is told to stop again, and nothing is tried again.
         scene.fleet = Fleet::restore(scene.fleet.structure(), failing).unwrap();
         let actions = scene.tick(10_000);
         assert_eq!(actions[0], "low:b FATAL: Leaving");
-        assert_eq!(effects(actions), ["Stop 15 to top:c", "waiting for low:a, top:c"]);
+        assert_eq!(
+            effects(actions),
+            ["Stop 15 to top:c", "waiting for low:a, top:c"]
+        );
     }
 }
 
 #[test]
 fn a_process_without_a_record_is_about_to_be_autostarted() {
-    let auto = Policy { autostart: true, ..policy() };
+    let auto = Policy {
+        autostart: true,
+        ..policy()
+    };
     let mut scene = Scene::with(vec![program("a", auto), program("b", policy())]);
     scene.fleet = Fleet::restore(scene.fleet.structure(), BTreeMap::new()).unwrap();
     assert_eq!(scene.tick(0), [""; 0]);
@@ -185,7 +224,11 @@ fn what_is_unsaved() {
             asked => drop(scene.ask(asked)),
         }
         let unsaved = scene.fleet.take_unsaved();
-        assert_eq!((unsaved.processes.len(), unsaved.structure), (1, false), "{step}");
+        assert_eq!(
+            (unsaved.processes.len(), unsaved.structure),
+            (1, false),
+            "{step}"
+        );
     }
     scene.ask("remove a");
     let left = scene.fleet.take_unsaved();
@@ -200,7 +243,10 @@ fn a_record_is_small() {
     let mut scene = Scene::one(policy());
     scene.ask("launch a");
     let text = "ä".repeat(10_000);
-    let failure = SpawnFailure { kind: SpawnFailureKind::Other, text };
+    let failure = SpawnFailure {
+        kind: SpawnFailureKind::Other,
+        text,
+    };
     let process = scene.id("a");
     scene.handle(Event::SpawnFailed { process, failure });
     let record = scene.fleet.record(process).unwrap();
@@ -209,7 +255,10 @@ fn a_record_is_small() {
     let odd = "x".to_owned() + &"ä".repeat(10_000);
     scene.ask("stop a");
     scene.ask("launch a");
-    let failure = SpawnFailure { kind: SpawnFailureKind::Other, text: odd };
+    let failure = SpawnFailure {
+        kind: SpawnFailureKind::Other,
+        text: odd,
+    };
     scene.handle(Event::SpawnFailed { process, failure });
     successor(&scene.fleet);
 }
@@ -225,10 +274,19 @@ fn a_damaged_structure_is_refused() {
         Fleet::restore(structure, BTreeMap::new()).map(drop)
     };
     assert_eq!(restore(&|_| ()), Ok(()));
-    let name = ProcessName { group: "a".into(), process: "a".into() };
+    let name = ProcessName {
+        group: "a".into(),
+        process: "a".into(),
+    };
     for (expected, text) in [
-        (restore(&|json| json["next_id"] = 1.into()), RestoreError::IdNotGiven(ProcessId(1))),
-        (restore(&|json| json["groups"][1][1][0] = 0.into()), RestoreError::IdTwice(ProcessId(0))),
+        (
+            restore(&|json| json["next_id"] = 1.into()),
+            RestoreError::IdNotGiven(ProcessId(1)),
+        ),
+        (
+            restore(&|json| json["groups"][1][1][0] = 0.into()),
+            RestoreError::IdTwice(ProcessId(0)),
+        ),
         (
             restore(&|json| json["groups"][1] = json["groups"][0].clone()),
             RestoreError::GroupTwice("a".into()),

@@ -63,7 +63,10 @@ impl World {
             fleet: Fleet::new(),
             twin: None,
             audit: Audit::default(),
-            now: Moment { stamp: Stamp(5_000_000_000), wall: 1_700_000_000 },
+            now: Moment {
+                stamp: Stamp(5_000_000_000),
+                wall: 1_700_000_000,
+            },
             launches: BTreeMap::new(),
             programs: BTreeMap::new(),
             pids: 1_000,
@@ -88,8 +91,11 @@ impl World {
         let dice = &mut self.dice;
         Policy {
             autostart: dice.chance(60),
-            autorestart: [Autorestart::Never, Autorestart::Unexpected, Autorestart::Always]
-                [dice.roll(3) as usize],
+            autorestart: [
+                Autorestart::Never,
+                Autorestart::Unexpected,
+                Autorestart::Always,
+            ][dice.roll(3) as usize],
             startsecs: dice.roll(4) as i64 - 1,
             startretries: dice.roll(4) as i64,
             stopwaitsecs: dice.roll(6) as i64,
@@ -125,9 +131,17 @@ impl World {
                     use Action::{Answered, Report, Waiting};
                     matches!(action, Report { .. } | Answered { .. } | Waiting { .. })
                 };
-                actions.iter().filter(|action| !answers(action)).cloned().collect()
+                actions
+                    .iter()
+                    .filter(|action| !answers(action))
+                    .cloned()
+                    .collect()
             };
-            assert_eq!(lasting(&actions), lasting(&same), "the successor does otherwise");
+            assert_eq!(
+                lasting(&actions),
+                lasting(&same),
+                "the successor does otherwise"
+            );
             assert_eq!(self.fleet.structure(), twin.structure());
             assert_eq!(records(&self.fleet), records(twin));
         }
@@ -140,13 +154,18 @@ impl World {
                 let at = self.after(300);
                 self.launches.insert(*process, at);
             }
-            Action::Kill { process, signal, .. } => {
+            Action::Kill {
+                process, signal, ..
+            } => {
                 let dies_at = self.after(2_500);
                 let fails = self.dice.chance(1);
                 let program = self.programs.get_mut(process).unwrap();
                 if fails {
                     let reason = "EPERM".to_owned();
-                    self.take(Event::SignalFailed { process: *process, reason });
+                    self.take(Event::SignalFailed {
+                        process: *process,
+                        reason,
+                    });
                 } else if *signal == Signal(9) || *signal == Signal(15) && !program.ignores_term {
                     program.dies_at = program.dies_at.into_iter().chain([dies_at]).min();
                 }
@@ -171,7 +190,10 @@ impl World {
     fn launch(&mut self, process: ProcessId) {
         self.launches.remove(&process);
         if self.dice.chance(15) {
-            let failure = SpawnFailure { kind: SpawnFailureKind::NoFile, text: "no".to_owned() };
+            let failure = SpawnFailure {
+                kind: SpawnFailureKind::NoFile,
+                text: "no".to_owned(),
+            };
             return self.take(Event::SpawnFailed { process, failure });
         }
         self.pids += 1;
@@ -181,20 +203,34 @@ impl World {
             _ => None,
         };
         let ignores_term = self.dice.chance(20);
-        let program = Program { pid: self.pids, dies_at, ignores_term };
+        let program = Program {
+            pid: self.pids,
+            dies_at,
+            ignores_term,
+        };
         self.programs.insert(process, program);
-        self.take(Event::Spawned { process, pid: self.pids });
+        self.take(Event::Spawned {
+            process,
+            pid: self.pids,
+        });
     }
 
     fn die(&mut self, process: ProcessId) {
         let status = match self.dice.roll(4) {
             0 => ExitStatus::Code(0),
             1 => ExitStatus::Code(3),
-            2 => ExitStatus::Signal { number: 9, core: false },
+            2 => ExitStatus::Signal {
+                number: 9,
+                core: false,
+            },
             _ => ExitStatus::Unknown,
         };
         if let Some(Program { pid, .. }) = self.programs.remove(&process) {
-            self.take(Event::Exited { process, pid, status });
+            self.take(Event::Exited {
+                process,
+                pid,
+                status,
+            });
         }
     }
 
@@ -202,7 +238,10 @@ impl World {
     fn pass(&mut self) {
         let launches = self.launches.values().copied();
         let deaths = self.programs.values().filter_map(|program| program.dies_at);
-        let next = launches.chain(deaths).chain(self.fleet.next_deadline()).min();
+        let next = launches
+            .chain(deaths)
+            .chain(self.fleet.next_deadline())
+            .min();
         let idle = self.now.stamp.after(Duration::from_secs(1));
         self.now.stamp = next.unwrap_or(idle).max(self.now.stamp);
         let now = self.now.stamp;
@@ -232,17 +271,26 @@ impl World {
     }
 
     fn request(&mut self) -> Request {
-        let selectors = (0..1 + self.dice.roll(3)).map(|_| self.selector()).collect();
+        let selectors = (0..1 + self.dice.roll(3))
+            .map(|_| self.selector())
+            .collect();
         let wait = self.dice.chance(80);
         match self.dice.roll(12) {
             0..=3 => Request::Start { selectors, wait },
             4 | 5 => Request::Stop { selectors, wait },
             6 | 7 => Request::Restart { selectors },
-            8 => Request::Signal { selectors, signal: Signal(10) },
-            9 => Request::Remove { groups: vec![format!("g{}", self.dice.roll(GROUPS))] },
+            8 => Request::Signal {
+                selectors,
+                signal: Signal(10),
+            },
+            9 => Request::Remove {
+                groups: vec![format!("g{}", self.dice.roll(GROUPS))],
+            },
             10 => {
                 let i = self.dice.roll(GROUPS);
-                Request::Add { groups: vec![self.group(i)] }
+                Request::Add {
+                    groups: vec![self.group(i)],
+                }
             }
             _ => self.update(),
         }
@@ -259,7 +307,11 @@ impl World {
                 _ => {}
             }
         }
-        Request::Update { removed, changed, added }
+        Request::Update {
+            removed,
+            changed,
+            added,
+        }
     }
 
     /// A brain dies between two turns: its successor answers nobody, and does the same.
@@ -287,7 +339,8 @@ impl World {
         self.fleet = Fleet::restore(self.fleet.structure(), saved).unwrap();
         self.twin = None;
         self.audit = Audit::taking_over(&self.fleet);
-        self.programs.retain(|process, _| self.fleet.get(*process).is_some());
+        self.programs
+            .retain(|process, _| self.fleet.get(*process).is_some());
         // The new brain finds no child for these starts, and carries them out.
         for process in self.audit.launching.clone() {
             let at = self.after(300);
@@ -325,7 +378,11 @@ impl World {
     fn end(&mut self) {
         let start = self.now.stamp;
         let start_over = self.dice.chance(50);
-        self.ask(if start_over { Request::StartOver } else { Request::Shutdown });
+        self.ask(if start_over {
+            Request::StartOver
+        } else {
+            Request::Shutdown
+        });
         for _ in 0..2_000 {
             if self.audit.finished {
                 break;
@@ -355,7 +412,9 @@ impl Audit {
 
 #[test]
 fn the_fleet_survives_the_world() {
-    let chosen: Option<u64> = std::env::var("FLEET_SEED").ok().and_then(|seed| seed.parse().ok());
+    let chosen: Option<u64> = std::env::var("FLEET_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
     let seeds = chosen.map_or(1..=SEEDS, |seed| seed..=seed);
     for seed in seeds {
         println!("FLEET_SEED={seed}");
