@@ -143,6 +143,7 @@ fn boot(arguments: &[String]) -> ExitCode {
         lock: None,
         // The byte shows as an empty line.
         ready: Some(io::stdout().as_fd().try_clone_to_owned().unwrap()),
+        detached: false,
     };
     for argument in arguments {
         match argument.split_once('=') {

@@ -291,6 +291,7 @@ mod tests {
     #[test]
     fn reports_faulty_lines() {
         use LineProblemKind::{BeforeSections, NoDelimiter, NoKey};
+        #[allow(clippy::type_complexity)] // a table of a test
         let table: &[(&str, &[(u32, &str, LineProblemKind)])] = &[
             ("x=1\ny=2\n[a]\n", &[(1, "x=1\n", BeforeSections)]),
             ("[a\n", &[(1, "[a\n", BeforeSections)]),

@@ -9,7 +9,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use async_std::channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
+use async_std::channel::{Receiver, Sender, TryRecvError, bounded};
 
 use super::answer::{self, Tally, row_line, trouble_line};
 use super::codes::{Code, Trouble};
@@ -139,12 +139,7 @@ impl Session {
 
     /// Puts a question to the turn. The receiver gives the answers; dropping it abandons them.
     async fn ask(&self, ask: Ask) -> Result<Receiver<Answer>, Trouble> {
-        // A finite answer is as long as there are processes; only a stream needs a bound.
-        let (reply, answers) = if ask == Ask::Events {
-            bounded(ANSWERS_MAX)
-        } else {
-            unbounded()
-        };
+        let (reply, answers) = bounded(ANSWERS_MAX);
         let peer = self.connection.peer();
         let question = Question { ask, peer, reply };
         let deadline = Instant::now() + self.connection.limits().accept;

@@ -122,6 +122,7 @@ fn become_daemon(
         parked,
         lock: doors.lock,
         ready,
+        detached,
     });
     settings.remove_sockets();
     Err(Refusal::Reason(format!("starting the keeper: {error}")))

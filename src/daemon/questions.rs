@@ -1,7 +1,7 @@
 //! Answers what clients ask: from the tables at once, or by a request to the fleet whose reports
 //! come back under a ticket.
 
-use async_std::channel::Sender;
+use async_std::channel::{Sender, unbounded};
 
 use super::brain::Brain;
 use super::processes::{MAIN_LOG, Process, stream_of};
@@ -19,6 +19,8 @@ impl Brain {
     /// Answers a question, now or later.
     pub(super) fn answer(&mut self, question: Question) {
         let Question { ask, reply, .. } = question;
+        // A stream is bounded by its channel; any other answer is as long as there are processes.
+        let reply = if ask == Ask::Events { reply } else { unhurried(reply) };
         match ask {
             Ask::Status(selectors) => self.answer_status(&selectors, &reply),
             Ask::Start { selectors, wait } => {
@@ -276,6 +278,19 @@ impl Brain {
         }
         ids
     }
+}
+
+/// A way back that never makes the turn wait: a task of its own waits for the session instead.
+fn unhurried(reply: Sender<Answer>) -> Sender<Answer> {
+    let (soon, waiting) = unbounded();
+    async_std::task::spawn(async move {
+        while let Ok(answer) = waiting.recv().await {
+            if reply.send(answer).await.is_err() {
+                break;
+            }
+        }
+    });
+    soon
 }
 
 /// Sends without waiting; a client that went away is no error.

@@ -126,4 +126,6 @@ pub struct Estate {
     pub lock: Option<OwnedFd>,
     /// Gets one byte when the first brain is ready, then is closed.
     pub ready: Option<OwnedFd>,
+    /// In the background: once ready, the standard descriptors of whoever started us are closed.
+    pub detached: bool,
 }

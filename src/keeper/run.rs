@@ -65,12 +65,12 @@ fn let_go_of_terminal() {
 pub fn run_if_keeper() -> Option<ExitCode> {
     let keeper = Will::of_this_process("keeper")?.and_then(|mut will| {
         let parked = will.claim_parked()?;
-        let Heir::Keeper { lock, ready } = *will.heir() else {
+        let Heir::Keeper { lock, ready, detached } = *will.heir() else {
             return Err(io::ErrorKind::InvalidData.into());
         };
         let lock = lock.map(|number| will.claim(number)).transpose()?;
         let ready = ready.map(|number| will.claim(number)).transpose()?;
-        Keeper::new(parked, lock, ready)
+        Keeper::new(parked, lock, ready, detached)
     });
     let code = match keeper {
         Ok(mut keeper) => keeper.run(),
@@ -107,6 +107,7 @@ struct Keeper {
     /// Our session; 0 if it is of an outer pid namespace, or unknown.
     session: i32,
     ready: Option<OwnedFd>,
+    detached: bool,
     /// Open as long as we live.
     _lock: Option<OwnedFd>,
 }
@@ -116,6 +117,7 @@ impl Keeper {
         parked: Vec<(ParkKey, OwnedFd)>,
         lock: Option<OwnedFd>,
         ready: Option<OwnedFd>,
+        detached: bool,
     ) -> io::Result<Keeper> {
         // Whoever started us may have ignored it, and then children vanish without a status. The
         // brain inherits what is set here.
@@ -148,6 +150,7 @@ impl Keeper {
             link_full: false,
             session: ProcessStat::of(own_pid).map_or(0, |stat| stat.session),
             ready,
+            detached,
             _lock: lock,
         })
     }
@@ -279,7 +282,9 @@ impl Keeper {
         if let Some(ready) = self.ready.take() {
             // Whoever waited for it may be gone.
             let _ = rustix::io::write(&ready, b"\n");
-            // It waits for our copies of its descriptors to be closed as well.
+        }
+        if std::mem::take(&mut self.detached) {
+            // Whoever started us waits for our copies of its descriptors to be closed as well.
             let_go_of_terminal();
         }
     }

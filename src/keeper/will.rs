@@ -38,6 +38,7 @@ pub(super) enum Heir {
     Keeper {
         lock: Option<RawFd>,
         ready: Option<RawFd>,
+        detached: bool,
     },
     Brain {
         link: RawFd,
@@ -77,7 +78,7 @@ impl Will {
     pub(super) fn descriptors(&self, memfd: &OwnedFd) -> Vec<RawFd> {
         let parked = self.parked.iter().map(|(_, number)| *number);
         let own: Vec<RawFd> = match &self.heir {
-            Heir::Keeper { lock, ready } => lock.iter().chain(ready).copied().collect(),
+            Heir::Keeper { lock, ready, .. } => lock.iter().chain(ready).copied().collect(),
             Heir::Brain { link, .. } => vec![*link],
         };
         parked.chain(own).chain([memfd.as_raw_fd()]).collect()
@@ -186,6 +187,7 @@ pub fn become_keeper(estate: Estate) -> io::Error {
         heir: Heir::Keeper {
             lock: estate.lock.as_ref().map(AsRawFd::as_raw_fd),
             ready: estate.ready.as_ref().map(AsRawFd::as_raw_fd),
+            detached: estate.detached,
         },
     };
     let memfd = match will.write() {

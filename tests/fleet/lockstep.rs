@@ -314,6 +314,7 @@ impl Pair {
                 restart: None,
             });
         }
+        #[allow(clippy::needless_range_loop)] // the index is the process number of both models
         for i in 0..policies.len() {
             if policies[i].autostart {
                 pair.model.spawn(i, SECOND);
@@ -464,7 +465,10 @@ impl Pair {
                 self.ask(Request::Shutdown);
             }
             _ => {
-                let due = self.fleet.next_deadline().filter(|_| what % 2 == 0);
+                let due = self
+                    .fleet
+                    .next_deadline()
+                    .filter(|_| what.is_multiple_of(2));
                 let later = Stamp(now + millis * 1_000_000);
                 self.now.stamp = due.map_or(later, |due| due.max(self.now.stamp));
                 self.model.tick(self.now.stamp.0);
