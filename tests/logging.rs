@@ -322,6 +322,7 @@ fn a_log_directory_that_vanishes_harms_neither_daemon_nor_program() {
     fs::create_dir(lab.path("logs")).unwrap();
     let lab = lab.started( "[program:a]\ncommand=@D@/count\nstdout_logfile=@D@/logs/a.log\nstdout_logfile_maxbytes=1KB\nstdout_logfile_backups=2\n");
     lab.wait_text("logs/a.log", "\n10\n");
+    lab.wait_state("a", "RUNNING");
     let pid = lab.pid("a");
     fs::remove_dir_all(lab.path("logs")).unwrap();
     lab.signal_daemon("USR2");

@@ -189,7 +189,9 @@ impl Commands {
             let Item::Row(row) = item else { return };
             if let Some(diagnostic) = row.field("diagnostic") {
                 output::complain(diagnostic);
-            } else if let Some(report) = Report::of(&row).filter(|report| !report.subject.is_empty()) {
+            } else if let Some(report) =
+                Report::of(&row).filter(|report| !report.subject.is_empty())
+            {
                 told = true;
                 status = status.max(tell(&report, fine));
             }

@@ -20,7 +20,11 @@ impl Brain {
     pub(super) fn answer(&mut self, question: Question) {
         let Question { ask, reply, .. } = question;
         // A stream is bounded by its channel; any other answer is as long as there are processes.
-        let reply = if ask == Ask::Events { reply } else { unhurried(reply) };
+        let reply = if ask == Ask::Events {
+            reply
+        } else {
+            unhurried(reply)
+        };
         match ask {
             Ask::Status(selectors) => self.answer_status(&selectors, &reply),
             Ask::Start { selectors, wait } => {

@@ -53,9 +53,11 @@ impl Brain {
         };
         preparing.outstanding = preparing.outstanding.saturating_sub(1);
         if let Err(error) = result {
-            preparing.failure.get_or_insert_with(|| {
-                format!("opening log file {}: {error}", file.unwrap_or_default())
-            });
+            let file = file.unwrap_or_default();
+            say(sentences::trouble(format!(
+                "opening log file {file}: {error}"
+            )));
+            preparing.failure.get_or_insert_with(|| errno_name(&error));
         }
         if preparing.outstanding > 0 {
             return;
@@ -253,4 +255,26 @@ pub(super) fn output_key(run: RunId, channel: Channel) -> ParkKey {
         Channel::Stdout => ParkKey::Stdout(run.0),
         Channel::Stderr => ParkKey::Stderr(run.0),
     }
+}
+
+/// The symbol of an error as Supervisor shows it; its words where it has none of the usual ones.
+fn errno_name(error: &io::Error) -> String {
+    use rustix::io::Errno;
+    let names = [
+        (Errno::ACCESS, "EACCES"),
+        (Errno::DQUOT, "EDQUOT"),
+        (Errno::ISDIR, "EISDIR"),
+        (Errno::LOOP, "ELOOP"),
+        (Errno::MFILE, "EMFILE"),
+        (Errno::NAMETOOLONG, "ENAMETOOLONG"),
+        (Errno::NOENT, "ENOENT"),
+        (Errno::NOSPC, "ENOSPC"),
+        (Errno::NOTDIR, "ENOTDIR"),
+        (Errno::PERM, "EPERM"),
+        (Errno::ROFS, "EROFS"),
+    ];
+    let found = names
+        .iter()
+        .find(|(errno, _)| error.raw_os_error() == Some(errno.raw_os_error()));
+    found.map_or_else(|| error.to_string(), |(_, name)| (*name).to_owned())
 }

@@ -65,7 +65,12 @@ fn let_go_of_terminal() {
 pub fn run_if_keeper() -> Option<ExitCode> {
     let keeper = Will::of_this_process("keeper")?.and_then(|mut will| {
         let parked = will.claim_parked()?;
-        let Heir::Keeper { lock, ready, detached } = *will.heir() else {
+        let Heir::Keeper {
+            lock,
+            ready,
+            detached,
+        } = *will.heir()
+        else {
             return Err(io::ErrorKind::InvalidData.into());
         };
         let lock = lock.map(|number| will.claim(number)).transpose()?;
