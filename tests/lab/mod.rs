@@ -554,7 +554,13 @@ impl Drop for Lab {
                 thread::sleep(POLL);
             }
         }
-        let left = self.processes();
+        // A killed shell leaves the `sleep` it was waiting for, which ends by itself at once.
+        let mut left = self.processes();
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while !left.is_empty() && Instant::now() < deadline {
+            thread::sleep(POLL);
+            left = self.processes();
+        }
         self.kill_all();
         assert!(failed || left.is_empty(), "left by the lab: {left:?}");
     }
