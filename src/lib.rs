@@ -13,6 +13,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod fleet;
+pub mod http;
 pub mod keeper;
 pub mod launch;
 pub mod logs;

@@ -266,7 +266,14 @@ fn a_turn_that_takes_nothing_is_called_busy_and_one_that_ended_gone() {
     let listener = appctl::control::listener::bind_unix(&socket, 0o600, (None, None)).unwrap();
     let (questions, turn) = async_std::channel::bounded(1);
     let fill = questions.clone();
-    let serving = appctl::control::server::serve_within(limits, listener, questions);
+    let serving = appctl::control::server::serve_within(
+        limits,
+        listener,
+        appctl::control::server::Rooms {
+            questions,
+            http: None,
+        },
+    );
     async_std::task::spawn(serving);
     let ask = || {
         let (reply, answers) = async_std::channel::bounded(1);

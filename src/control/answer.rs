@@ -33,6 +33,8 @@ pub fn row(answer: &Answer) -> Option<Row> {
         Answer::Event(view) => event_row(view),
         Answer::Value(value) => Row::of([value]),
         Answer::Diagnostic(text) => Row::default().with("diagnostic", text),
+        // What only other doors ask for, and what the session reads or ends with.
+        Answer::Daemon(_) | Answer::Configured(_) => return None,
         Answer::Log(_) | Answer::Done | Answer::Failed(_) => return None,
     })
 }

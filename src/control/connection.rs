@@ -75,6 +75,12 @@ impl Connection {
         }
     }
 
+    /// The stream, what was received and not taken yet, and who is at the other end.
+    pub fn into_parts(mut self) -> (Async<UnixStream>, Vec<u8>, Option<Peer>) {
+        let received = self.received.split_off(self.taken);
+        (self.stream, received, self.peer)
+    }
+
     /// Who is at the other end.
     pub fn peer(&self) -> Option<Peer> {
         self.peer

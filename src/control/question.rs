@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use async_std::channel::Sender;
 
-use crate::config::Signal;
+use crate::config::{ProcessConfig, Signal};
 use crate::fleet::{ProcessName, Refusal, Report, Selector, State};
 
 /// Which output of a program.
@@ -85,6 +85,10 @@ pub enum Ask {
     Shutdown,
     /// Version of the daemon.
     Version,
+    /// The daemon as it is.
+    Daemon,
+    /// Every process of the configuration last read, with all its options.
+    Configuration,
     /// Delete the current log files of processes.
     Clear(Vec<Selector>),
     /// Delete the current main log file.
@@ -142,6 +146,10 @@ pub enum Answer {
     Event(EventView),
     /// A value: version, pid.
     Value(String),
+    /// The daemon as it is.
+    Daemon(Box<DaemonView>),
+    /// A process of the configuration last read.
+    Configured(Box<ConfiguredView>),
     /// A diagnostic of the configuration, with file:line.
     Diagnostic(String),
     /// The end: done.
@@ -212,6 +220,45 @@ pub struct ProcessView {
     pub stderr_logfile: String,
     /// A log that cannot be written at the moment: what fails, or empty.
     pub log_trouble: String,
+}
+
+/// The daemon as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DaemonView {
+    /// `[supervisord] identifier`.
+    pub identifier: String,
+    /// Its pid (the keeper's).
+    pub pid: i32,
+    /// What it is about.
+    pub state: DaemonState,
+}
+
+/// What the daemon is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DaemonState {
+    /// It supervises.
+    Running,
+    /// It stops everything, to start over.
+    Restarting,
+    /// It stops everything, to end.
+    Leaving,
+}
+
+/// A process of the configuration last read, with all its options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfiguredView {
+    /// Its group.
+    pub group: String,
+    /// Priority of its group.
+    pub group_priority: i64,
+    /// Its group is in the fleet.
+    pub in_use: bool,
+    /// Its options.
+    pub config: ProcessConfig,
+    /// The file of its standard output while it is in use, or empty.
+    pub stdout_logfile: String,
+    /// The file of its standard error while it is in use, or empty.
+    pub stderr_logfile: String,
 }
 
 /// A process of the configuration file.

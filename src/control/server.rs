@@ -7,11 +7,13 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
 use async_std::channel::Sender;
 use async_std::task;
+use futures_lite::future;
 use rustix::io::Errno;
 
 use super::answer::trouble_line;
@@ -19,7 +21,7 @@ use super::codes::{Code, Trouble};
 use super::connection::Connection;
 use super::limits::Limits;
 use super::peer::{is_privileged, peer_of};
-use super::question::Question;
+use super::question::{Peer, Question};
 use super::seats::{Permit, Seat, Seats};
 use super::session;
 
@@ -33,6 +35,32 @@ pub enum Door {
     Line,
     /// HTTP.
     Http,
+}
+
+/// A connection whose client speaks HTTP.
+#[derive(Debug)]
+pub struct Talk {
+    /// The connection.
+    pub stream: Async<UnixStream>,
+    /// What was received to know that.
+    pub received: Vec<u8>,
+    /// Who is at the other end.
+    pub peer: Option<Peer>,
+}
+
+/// What is behind the HTTP door of a socket.
+pub trait HttpDoor: Send + Sync {
+    /// Talks to a client until either side ends it.
+    fn talk(self: Arc<Self>, talk: Talk) -> future::Boxed<()>;
+}
+
+/// Where connections of a socket lead.
+#[derive(Clone)]
+pub struct Rooms {
+    /// To the daemon's turn, by the line protocol.
+    pub questions: Sender<Question>,
+    /// By HTTP; `None`: it is not spoken here.
+    pub http: Option<Arc<dyn HttpDoor>>,
 }
 
 /// Methods a request of HTTP can begin with. No verb of ours is in capitals.
@@ -61,16 +89,12 @@ impl Door {
 
 /// Serves a listening socket. Returns only if the socket itself has become useless; to end it,
 /// drop the future. Sessions that have begun go on in tasks of their own.
-pub async fn serve(listener: OwnedFd, questions: Sender<Question>) -> io::Error {
-    serve_within(Limits::default(), listener, questions).await
+pub async fn serve(listener: OwnedFd, rooms: Rooms) -> io::Error {
+    serve_within(Limits::default(), listener, rooms).await
 }
 
 /// Serves a listening socket within other limits than usual.
-pub async fn serve_within(
-    limits: Limits,
-    listener: OwnedFd,
-    questions: Sender<Question>,
-) -> io::Error {
+pub async fn serve_within(limits: Limits, listener: OwnedFd, rooms: Rooms) -> io::Error {
     // Not by way of async-std's conversion, which panics when the reactor refuses it.
     let listener = match Async::new(UnixListener::from(listener)) {
         Ok(listener) => listener,
@@ -83,7 +107,7 @@ pub async fn serve_within(
         match listener.accept().await {
             Ok((stream, _)) => {
                 refused = false;
-                admit(stream, permit, limits, &questions);
+                admit(stream, permit, limits, &rooms);
             }
             Err(error) => match severity(&error) {
                 Severity::OfTheClient => {}
@@ -120,14 +144,14 @@ fn severity(error: &io::Error) -> Severity {
 }
 
 /// Gives a new connection its task, or tells it that there is no place.
-fn admit(stream: Async<UnixStream>, permit: Permit, limits: Limits, questions: &Sender<Question>) {
+fn admit(stream: Async<UnixStream>, permit: Permit, limits: Limits, rooms: &Rooms) {
     use std::os::fd::AsFd;
     let peer = peer_of(stream.as_fd());
     let uid = peer.map_or(u32::MAX, |peer| peer.uid);
     match permit.seat(uid, is_privileged(peer)) {
         Some(seat) => {
             let connection = Connection::new(stream, limits);
-            task::spawn(talk(connection, questions.clone(), seat));
+            task::spawn(talk(connection, rooms.clone(), seat));
         }
         None => {
             let text = "too many connections of this user, or in all; try again later";
@@ -139,7 +163,7 @@ fn admit(stream: Async<UnixStream>, permit: Permit, limits: Limits, questions: &
 }
 
 /// Talks to one client in the protocol it speaks, and keeps its seat for so long.
-async fn talk(mut connection: Connection, questions: Sender<Question>, _seat: Seat) {
+async fn talk(mut connection: Connection, rooms: Rooms, _seat: Seat) {
     let door = loop {
         match Door::of(connection.pending()) {
             Some(door) => break door,
@@ -149,15 +173,24 @@ async fn talk(mut connection: Connection, questions: Sender<Question>, _seat: Se
             },
         }
     };
-    match door {
-        Door::Line => session::run(connection, questions).await,
-        Door::Http => refuse_http(connection).await,
+    match (door, rooms.http) {
+        (Door::Line, _) => session::run(connection, rooms.questions).await,
+        (Door::Http, None) => refuse_http(connection).await,
+        (Door::Http, Some(http)) => {
+            let (stream, received, peer) = connection.into_parts();
+            let talk = Talk {
+                stream,
+                received,
+                peer,
+            };
+            http.talk(talk).await;
+        }
     }
 }
 
-/// Until there is something behind the HTTP door.
+/// Where nothing is behind the HTTP door.
 async fn refuse_http(mut connection: Connection) {
-    let body = "This socket does not speak HTTP yet; use the line protocol (send help).\n";
+    let body = "This socket does not speak HTTP; use the line protocol (send help).\n";
     let response = format!(
         "HTTP/1.1 501 Not Implemented\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n{body}",

@@ -110,7 +110,7 @@ fn become_daemon(
         options: options.clone(),
         file,
         supervisord: config.supervisord,
-        sockets: doors.paths,
+        servers: doors.servers,
         detached,
         child_limits,
         notes,
@@ -187,7 +187,7 @@ fn drop_privileges(config: &Config, notes: &mut Vec<Note>) -> Result<(), Refusal
 #[derive(Default)]
 struct Doors {
     listeners: Vec<OwnedFd>,
-    paths: Vec<PathBuf>,
+    servers: Vec<ServerConfig>,
     lock: Option<OwnedFd>,
 }
 
@@ -205,9 +205,9 @@ fn open_doors(
             credentials,
         } = server;
         match address {
-            ServerAddress::Unix { path, mode, owner } => {
+            ServerAddress::Unix { .. } => {
                 unix += 1;
-                open_unix(&mut doors, path, *mode, *owner)?;
+                open_unix(&mut doors, server.clone())?;
                 if credentials.is_none() {
                     notes.push(Note {
                         level: LogLevel::Critical,
@@ -232,10 +232,16 @@ fn open_doors(
             make_private_directory(directory)
                 .map_err(|error| format!("{}: {error}", directory.display()))?;
         }
-        match (
-            open_unix(&mut doors, &path, 0o700, (None, None)),
-            personality,
-        ) {
+        let server = ServerConfig {
+            section: "unix_http_server".to_owned(),
+            address: ServerAddress::Unix {
+                path: path.clone(),
+                mode: 0o700,
+                owner: (None, None),
+            },
+            credentials: None,
+        };
+        match (open_unix(&mut doors, server), personality) {
             (Ok(()), _) => {}
             (Err(refusal), Personality::Appctl) => return Err(refusal),
             // Supervisor runs without a socket too; ours is an extra that must not refuse it.
@@ -262,17 +268,15 @@ fn make_private_directory(directory: &std::path::Path) -> io::Result<()> {
     Ok(())
 }
 
-fn open_unix(
-    doors: &mut Doors,
-    path: &std::path::Path,
-    mode: u32,
-    owner: (Option<u32>, Option<u32>),
-) -> Result<(), Refusal> {
+fn open_unix(doors: &mut Doors, server: ServerConfig) -> Result<(), Refusal> {
+    let ServerAddress::Unix { path, mode, owner } = &server.address else {
+        return Ok(());
+    };
     let lock = listener::lock_instance(path).map_err(|refused| refused.to_string())?;
-    let bound = listener::bind_unix(path, mode, owner).map_err(|refused| refused.to_string())?;
+    let bound = listener::bind_unix(path, *mode, *owner).map_err(|refused| refused.to_string())?;
     doors.lock.get_or_insert(lock);
     doors.listeners.push(bound);
-    doors.paths.push(path.to_path_buf());
+    doors.servers.push(server);
     Ok(())
 }
 

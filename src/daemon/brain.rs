@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use async_std::channel::{Receiver, bounded};
 
@@ -16,8 +17,10 @@ use super::turn::Outcome;
 use crate::config::{
     self, Config, GroupConfig, MainLogTarget, RealHost, Source, SupervisordConfig,
 };
+use crate::control::server::Rooms;
 use crate::control::{self, Answer, Question};
 use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, Ticket};
+use crate::http::{Credentials, Site};
 use crate::keeper::{Inheritance, Ledger, Link, ParkKey};
 use crate::launch::{self, Deaths, Limits};
 use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, mainlog};
@@ -119,9 +122,17 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
 
     let (ask, questions) = bounded(QUESTIONS_MAX);
     for (key, listener) in take_listeners(&mut parked) {
-        let ask = ask.clone();
+        let server = usize::try_from(key)
+            .ok()
+            .and_then(|at| settings.servers.get(at));
+        let credentials = server.and_then(|server| server.credentials.clone());
+        let credentials = credentials.map(|(user, password)| Credentials::new(user, password));
+        let rooms = Rooms {
+            questions: ask.clone(),
+            http: Some(Arc::new(Site::new(ask.clone(), credentials))),
+        };
         async_std::task::spawn(async move {
-            let error = control::server::serve(listener, ask).await;
+            let error = control::server::serve(listener, rooms).await;
             say(sentences::critical(format!(
                 "listening socket {key} is of no use: {error}"
             )));

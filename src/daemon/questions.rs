@@ -7,7 +7,9 @@ use super::brain::Brain;
 use super::processes::{MAIN_LOG, Process, stream_of};
 use super::status::{Facts, description};
 use crate::config::MainLogTarget;
-use crate::control::{Answer, Ask, Failure, LogDone, ProcessView, Question};
+use crate::control::{
+    Answer, Ask, DaemonState, DaemonView, Failure, LogDone, ProcessView, Question,
+};
 use crate::fleet::{
     Event, ExitStatus, ProcessId, Refusal, Report, Request, Selected, Selector, Ticket,
 };
@@ -47,6 +49,11 @@ impl Brain {
             Ask::Avail => self.avail(&reply),
             Ask::Pid => value(&reply, self.keeper_pid.to_string()),
             Ask::Version => value(&reply, env!("CARGO_PKG_VERSION").to_owned()),
+            Ask::Daemon => {
+                send(&reply, Answer::Daemon(Box::new(self.daemon_view())));
+                send(&reply, Answer::Done);
+            }
+            Ask::Configuration => self.configuration(&reply),
             Ask::Clear(selectors) => self.clear(&selectors, reply),
             Ask::ClearMain => self.clear_main(reply),
             Ask::Reopen => {
@@ -115,6 +122,19 @@ impl Brain {
         }
         if let Some(asker) = self.askers.remove(&ticket) {
             send(&asker, answer);
+        }
+    }
+
+    fn daemon_view(&self) -> DaemonView {
+        let state = match (self.fleet.is_leaving(), self.fleet.is_starting_over()) {
+            (false, _) => DaemonState::Running,
+            (true, true) => DaemonState::Restarting,
+            (true, false) => DaemonState::Leaving,
+        };
+        DaemonView {
+            identifier: self.supervisord.identifier.clone(),
+            pid: self.keeper_pid,
+            state,
         }
     }
 

@@ -10,7 +10,7 @@ use super::brain::Brain;
 use super::questions::{Asker, send};
 use super::sentences::{self, say};
 use crate::config::{self, Config, Diagnostics, GroupConfig, RealHost, Severity};
-use crate::control::{Answer, AvailView, DifferenceKind, Failure};
+use crate::control::{Answer, AvailView, ConfiguredView, DifferenceKind, Failure};
 use crate::fleet::{GroupPolicy, ProcessName, Refusal, Report, Request};
 
 impl Brain {
@@ -176,6 +176,33 @@ impl Brain {
                         process_priority: process.policy.priority,
                     }),
                 );
+            }
+        }
+        send(reply, Answer::Done);
+    }
+
+    /// The configuration last read, process by process.
+    pub(super) fn configuration(&self, reply: &Sender<Answer>) {
+        for group in &self.last_read.groups {
+            let in_use = self.groups.contains_key(&group.name);
+            for config in &group.processes {
+                let name = ProcessName {
+                    group: group.name.clone(),
+                    process: config.name.clone(),
+                };
+                let view = self.fleet.find(&name).and_then(|id| self.view(id));
+                let (stdout_logfile, stderr_logfile) = view.map_or_else(Default::default, |view| {
+                    (view.stdout_logfile, view.stderr_logfile)
+                });
+                let view = ConfiguredView {
+                    group: name.group,
+                    group_priority: group.priority,
+                    in_use,
+                    config: config.clone(),
+                    stdout_logfile,
+                    stderr_logfile,
+                };
+                send(reply, Answer::Configured(Box::new(view)));
             }
         }
         send(reply, Answer::Done);

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::options::BootOptions;
 use super::sentences::Line;
-use crate::config::{Config, LogLevel, MainLogTarget, Source, SupervisordConfig};
+use crate::config::{
+    Config, LogLevel, MainLogTarget, ServerAddress, ServerConfig, Source, SupervisordConfig,
+};
 use crate::keeper::blob;
 use crate::launch::Limits;
 
@@ -23,8 +25,8 @@ pub struct Settings {
     pub file: Option<PathBuf>,
     /// `[supervisord]` as read at boot.
     pub supervisord: SupervisordConfig,
-    /// Paths of the unix sockets we listen on, to be removed at the end.
-    pub sockets: Vec<PathBuf>,
+    /// What we listen on, in the order of the keeper's listeners.
+    pub servers: Vec<ServerConfig>,
     /// Runs in the background.
     pub detached: bool,
     /// What every program gets.
@@ -95,7 +97,10 @@ impl Settings {
 
     /// Removes our sockets. Only the holder of the lock does this, and that is our keeper.
     pub fn remove_sockets(&self) {
-        for path in &self.sockets {
+        for server in &self.servers {
+            let ServerAddress::Unix { path, .. } = &server.address else {
+                continue;
+            };
             // Gone already is as good. The lock file beside it stays: removing it would let two
             // daemons hold a lock of the same name.
             let _ = std::fs::remove_file(path);

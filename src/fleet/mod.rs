@@ -148,6 +148,15 @@ impl Fleet {
         self.mode != Mode::Running
     }
 
+    /// True while it is leaving to start over.
+    pub fn is_starting_over(&self) -> bool {
+        match &self.mode {
+            Mode::Running => false,
+            Mode::Leaving(leaving) => leaving.start_over,
+            Mode::Left { start_over } => *start_over,
+        }
+    }
+
     /// Every process, by (group, name).
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         self.roster.by_name()

@@ -11,7 +11,7 @@ use std::time::Duration;
 use appctl::control::limits::Limits;
 use appctl::control::line::AnswerLine;
 use appctl::control::listener::bind_unix;
-use appctl::control::server::serve_within;
+use appctl::control::server::{Rooms, serve_within};
 use appctl::control::{
     Answer, Ask, AvailView, DifferenceKind, EventView, Failure, LogDone, ProcessView, Question,
 };
@@ -51,7 +51,14 @@ impl Daemon {
             abandoned,
         };
         let listener = bind_unix(&daemon.socket(), 0o600, (None, None)).unwrap();
-        task::spawn(serve_within(limits, listener, questions));
+        task::spawn(serve_within(
+            limits,
+            listener,
+            Rooms {
+                questions,
+                http: None,
+            },
+        ));
         task::spawn(fleet.turn(turn, tell_asked));
         daemon
     }
