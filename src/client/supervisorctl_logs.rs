@@ -85,9 +85,8 @@ impl Supervisorctl {
             Ok(Followed::Interrupted) => output::line(""),
             Ok(Followed::Ended) | Err(Trouble::Lost(Lost::Closed)) => {}
             Ok(Followed::Refused(_)) => {
-                let said = words::follow_refused(&self.daemon.address().url(), path);
-                output::complain(&said.text);
-                self.status = said.status;
+                let url = self.daemon.address().url();
+                output::complain(&words::follow_refused(&url, path));
             }
             Err(trouble) => return Err(self.give_up("tail", trouble)),
         }

@@ -235,12 +235,10 @@ pub fn tail_refused(name: &str, refused: &Refused) -> Said {
     Said::badly(format!("{name}: ERROR ({why})"), exit::GENERIC)
 }
 
-/// `tail -f` did not work; Supervisor's client names the address it asked, and so do we.
-pub fn follow_refused(url: &str, path: &str) -> Said {
-    Said::badly(
-        format!("{url}{path} Cannot read, status code 404"),
-        exit::GENERIC,
-    )
+/// `tail -f` did not work; Supervisor's client names the address it asked, and so do we. Its exit
+/// code stays 0.
+pub fn follow_refused(url: &str, path: &str) -> String {
+    format!("{url}{path} Cannot read, status code 404")
 }
 
 /// The line before output that goes on until Ctrl-C.

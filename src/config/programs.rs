@@ -203,7 +203,12 @@ fn process<'a>(
     if common.redirect_stderr && matches!(stderr.logfile, LogTarget::File(_)) {
         let message = "redirect_stderr=true sends it where standard output goes: this file stays \
                        unused";
-        reader.warn(scope, "stderr_logfile", message.to_owned());
+        let theirs = format!(
+            "For [{}], redirect_stderr=true but stderr_logfile has also been set to a filename, the \
+             filename has been ignored",
+            scope.section.name
+        );
+        reader.warn_as(scope, "stderr_logfile", message.to_owned(), theirs);
         stderr.logfile = LogTarget::None;
     }
     let policy = common.policy.clone();
@@ -224,7 +229,21 @@ fn stream<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, channel: &str) -> Stre
         .entry(scope, &key("logfile"))
         .map(|entry| entry.value.to_lowercase());
     let old_syslog = asked.as_deref() == Some("syslog");
-    StreamConfig {
+    if old_syslog {
+        let section = &scope.section.name;
+        let option = key("logfile");
+        let syslog = key("syslog");
+        reader.warn_as(
+            scope,
+            &option,
+            format!("the value syslog is deprecated; write {syslog}=true instead"),
+            format!(
+                "For [{section}], {option}=syslog but this is deprecated and will be removed.  Use \
+                 {syslog}=true to enable syslog instead."
+            ),
+        );
+    }
+    let stream = StreamConfig {
         logfile: reader.read(scope, &key("logfile"), LogTarget::Auto, |text| {
             // Supervisor expands this option twice; the doubled form means the same here.
             value::log_target(host, &text.replace("%%", "%"))
@@ -235,7 +254,18 @@ fn stream<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, channel: &str) -> Stre
         capture_maxbytes: reader.read(scope, &key("capture_maxbytes"), 0, value::bytes),
         events_enabled: reader.read(scope, &key("events_enabled"), false, value::boolean),
         syslog: reader.read(scope, &key("syslog"), old_syslog, value::boolean),
+    };
+    if stream.logfile == LogTarget::Auto && stream.maxbytes == 0 {
+        let option = key("logfile");
+        let theirs = format!(
+            "For [{}], AUTO logging used for {option} without rollover, set maxbytes > 0 to avoid \
+             filling up filesystem unintentionally",
+            scope.section.name
+        );
+        let message = format!("AUTO without {option}_maxbytes grows without bound");
+        reader.warn_as(scope, &option, message, theirs);
     }
+    stream
 }
 
 /// A number of files: nothing below zero has a meaning, so that is 0.

@@ -607,23 +607,26 @@ fn groups(reader: &mut Reader<'_>, inherited: &Inherited) -> Vec<GroupConfig> {
             });
         }
     }
-    refuse_twins(reader, &groups);
     groups.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    drop_twins(reader, &mut groups);
     groups
 }
 
-/// Supervisor drops the second of two groups with one name; here it is an error.
-fn refuse_twins(reader: &mut Reader<'_>, groups: &[GroupConfig]) {
+/// Of two groups with one name only the first is ever used, as Supervisor does it.
+fn drop_twins(reader: &mut Reader<'_>, groups: &mut Vec<GroupConfig>) {
     let mut names = BTreeSet::new();
-    for group in groups {
-        if !names.insert(&group.name) {
+    let diagnostics = &mut reader.diagnostics;
+    groups.retain(|group| {
+        let is_first = names.insert(group.name.clone());
+        if !is_first {
             let message = format!(
-                "two groups are named '{}'; one of them would never run",
+                "two groups are named '{0}': only the first one (priority, then [group:{0}]) is used",
                 group.name
             );
-            reader.diagnostics.push(Diagnostic::error(message));
+            diagnostics.push(Diagnostic::warning(message));
         }
-    }
+        is_first
+    });
 }
 
 fn rpc_interfaces(reader: &mut Reader<'_>) -> Vec<String> {

@@ -168,14 +168,24 @@ impl<'a> Reader<'a> {
 
     /// Adds a warning about an option.
     pub fn warn(&mut self, scope: &Scope<'a>, option: &str, message: String) {
+        let warning = self.warning(scope, option, message);
+        self.diagnostics.push(warning);
+    }
+
+    /// Adds a warning about an option for which Supervisor has a line as well.
+    pub fn warn_as(&mut self, scope: &Scope<'a>, option: &str, message: String, theirs: String) {
+        let warning = self.warning(scope, option, message).as_supervisor(theirs);
+        self.diagnostics.push(warning);
+    }
+
+    fn warning(&self, scope: &Scope<'a>, option: &str, message: String) -> Diagnostic {
         let origin = self
             .entry(scope, option)
             .map_or(scope.section.origin, |entry| entry.origin);
         let file = self.document.file(origin).name.clone();
-        let warning = Diagnostic::warning(message)
+        Diagnostic::warning(message)
             .at(&file, origin.line)
             .in_section(&scope.section.name)
-            .of_option(option);
-        self.diagnostics.push(warning);
+            .of_option(option)
     }
 }

@@ -85,9 +85,13 @@ fn become_daemon(
         text,
     }));
     drop_privileges(&config, &mut notes)?;
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(supervisord.umask));
+    // Supervisor leaves mask and directory alone in the foreground, and files depend on it.
+    let settles = detached || options.personality == Personality::Appctl;
+    if settles {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(supervisord.umask));
+    }
     let doors = open_doors(&config, options.personality, &mut notes)?;
-    if let Some(directory) = &supervisord.directory {
+    if let Some(directory) = supervisord.directory.as_ref().filter(|_| settles) {
         let note = match std::env::set_current_dir(directory) {
             Ok(()) => Note {
                 level: LogLevel::Info,
@@ -197,6 +201,10 @@ fn open_doors(
     notes: &mut Vec<Note>,
 ) -> Result<Doors, Refusal> {
     let mut doors = Doors::default();
+    notes.extend(config.rpc_interfaces.iter().map(|name| Note {
+        level: LogLevel::Info,
+        text: format!("RPC interface '{name}' initialized"),
+    }));
     let mut unix = 0;
     for server in &config.servers {
         let ServerConfig {

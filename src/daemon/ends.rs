@@ -233,6 +233,7 @@ impl Brain {
                 }
             }
             PlaneReport::Ended { stream, generation } => {
+                say(sentences::output_closed(&self.stream_name(stream)));
                 if let Some((_, channel)) = owner_of(stream)
                     && let Err(error) = self.link.unpark(&[output_key(RunId(generation), channel)])
                 {

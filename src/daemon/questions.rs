@@ -29,9 +29,7 @@ impl Brain {
         };
         match ask {
             Ask::Status(selectors) => self.answer_status(&selectors, &reply),
-            Ask::Start { selectors, wait } => {
-                self.ask_fleet(Request::Start { selectors, wait }, Some(reply));
-            }
+            Ask::Start { selectors, wait } => self.start_asked(selectors, wait, reply),
             Ask::Stop { selectors, wait } => {
                 self.ask_fleet(Request::Stop { selectors, wait }, Some(reply));
             }

@@ -74,6 +74,19 @@ pub fn took_over(incarnation: u32, adopted: usize) -> Line {
     )
 }
 
+/// A turn is over: for those who want to see everything.
+pub fn turned(taken: usize) -> Line {
+    line(LogLevel::Blather, format!("a turn took {taken} things"))
+}
+
+/// The last writer of an output closed it.
+pub fn output_closed(stream: &str) -> Line {
+    line(
+        LogLevel::Debug,
+        format!("{stream}: closed by its last writer"),
+    )
+}
+
 /// A program was started.
 pub fn spawned(name: &str, pid: i32) -> Line {
     line(LogLevel::Info, format!("spawned: '{name}' with pid {pid}"))

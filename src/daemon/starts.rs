@@ -5,13 +5,17 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use async_std::channel::Sender;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::brain::Brain;
 use super::processes::{Preparing, Process, RecordedRun, Run, RunId, stream_of};
+use super::questions::send;
 use super::sentences::{self, say};
-use crate::control::Channel;
-use crate::fleet::{Event, ProcessId, SpawnFailure, SpawnFailureKind};
+use crate::control::{Answer, Channel};
+use crate::fleet::{
+    Event, ProcessId, Refusal, Report, Request, Selector, SpawnFailure, SpawnFailureKind,
+};
 use crate::keeper::ParkKey;
 use crate::launch::{self, ChildEnds};
 
@@ -25,6 +29,52 @@ struct Pipes {
 }
 
 impl Brain {
+    /// Starts what a client asks for. A command that cannot be executed is refused at once, and
+    /// the state of its process stays what it was (Supervisor's rule); one that was asked for by
+    /// its own name even if it runs already.
+    pub(super) fn start_asked(
+        &mut self,
+        selectors: Vec<Selector>,
+        wait: bool,
+        reply: Sender<Answer>,
+    ) {
+        let mut refused = Vec::new();
+        let mut startable = Vec::new();
+        for selected in self.fleet.select(&selectors) {
+            for id in selected.processes.iter().flatten() {
+                match self.unstartable(*id, selected.named) {
+                    Some(report) => refused.push(report),
+                    None => startable.extend(self.processes.get(id).map(|it| it.name.clone())),
+                }
+            }
+        }
+        if refused.is_empty() {
+            return self.ask_fleet(Request::Start { selectors, wait }, Some(reply));
+        }
+        for report in refused {
+            send(&reply, Answer::Report(report));
+        }
+        let selectors: Vec<_> = startable.into_iter().map(Selector::Process).collect();
+        if selectors.is_empty() {
+            return send(&reply, Answer::Done);
+        }
+        self.ask_fleet(Request::Start { selectors, wait }, Some(reply));
+    }
+
+    /// Why the command of a process cannot be executed.
+    fn unstartable(&self, id: ProcessId, named: bool) -> Option<Report> {
+        let process = self.processes.get(&id)?;
+        let runs = self.fleet.get(id)?.state().is_running();
+        if runs && !named {
+            return None;
+        }
+        let failure = launch::check_command(&process.name, &process.config.launch).err()?;
+        Some(Report {
+            subject: process.name.to_string(),
+            result: Err(Refusal::SpawnFailed(failure)),
+        })
+    }
+
     /// First step: have the log files opened.
     pub(super) fn prepare_start(&mut self, id: ProcessId) {
         self.changed.insert(id);

@@ -10,7 +10,7 @@ use async_io::Timer;
 use futures_lite::future::{self, FutureExt};
 
 use super::brain::Brain;
-use super::sentences::{say, slow_turn};
+use super::sentences::{say, slow_turn, turned};
 use crate::control::Question;
 use crate::fleet::{Event, Stamp};
 use crate::keeper::FromKeeper;
@@ -55,6 +55,7 @@ impl Brain {
             let began = Instant::now();
             let taken = self.take(woken);
             self.settle();
+            say(turned(taken));
             if began.elapsed() > SLOW_TURN {
                 say(slow_turn(began.elapsed().as_millis(), taken));
             }

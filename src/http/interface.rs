@@ -15,7 +15,7 @@ use super::fault::{self, Fault};
 use super::logs;
 use super::methods::{METHODS, Method};
 use super::value::{Call, Value, fault_value};
-use crate::config::{Autorestart, LogTarget, Signal, StreamConfig};
+use crate::config::{LogTarget, Signal, StreamConfig};
 use crate::control::{
     Answer, Ask, Channel, ConfiguredView, DaemonState, DaemonView, DifferenceKind, Peer,
     ProcessView, Question,
@@ -70,6 +70,7 @@ impl Interface {
             return Err(Fault::bare(fault::INCORRECT_PARAMETERS));
         }
         let arguments = Arguments(call.arguments.into_iter());
+        log::trace!("XML-RPC method called: {}()", method.name);
         match method.name.split_once('.') {
             Some(("system", name)) => self.system(name, arguments).await,
             Some((_, name)) => self.supervisor(name, arguments).await,
@@ -601,14 +602,8 @@ fn config_info_of(view: &ConfiguredView) -> Value {
         .iter()
         .map(|code| Value::Int((*code).into()));
     let uid = launch.user.as_ref().map(|user| Value::Int(user.uid.into()));
-    let autorestart = match policy.autorestart {
-        Autorestart::Never => Value::Bool(false),
-        Autorestart::Always => Value::Bool(true),
-        Autorestart::Unexpected => "unexpected".into(),
-    };
     let mut info = members([
         ("autostart", policy.autostart.into()),
-        ("autorestart", autorestart),
         ("directory", or_none(directory.map(Value::from))),
         ("uid", or_none(uid)),
         ("command", launch.command.as_str().into()),

@@ -45,6 +45,14 @@ pub struct ChildEnds {
     pub stderr: Option<OwnedFd>,
 }
 
+/// Whether there is a file to execute, as far as can be told before trying: what a client that
+/// asks for a start is told at once.
+pub fn check_command(name: &ProcessName, config: &LaunchConfig) -> Result<(), SpawnFailure> {
+    let environment = environment::of_program(std::env::vars_os(), name, config);
+    let search = environment.get(OsStr::new("PATH")).map(OsString::as_os_str);
+    resolve(&config.command, config.directory.as_deref(), search).map(drop)
+}
+
 /// Starts a program. On failure nothing runs.
 ///
 /// It gets: its pipes as 0, 1, 2 and no other descriptor, a process group of its own in our

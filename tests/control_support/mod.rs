@@ -217,6 +217,8 @@ fn answers(ask: &Ask, log: PathBuf) -> Box<dyn Iterator<Item = Answer> + Send> {
         Ask::Signal { selectors, .. } => each(selectors, |name| report(name, Ok(Done::Signalled))),
         Ask::Pid => vec![Answer::Value("4700".into()), Answer::Done],
         Ask::Version => vec![Answer::Value("0.1.0".into()), Answer::Done],
+        // No verb of the line protocol asks for these.
+        Ask::Daemon | Ask::Configuration => vec![Answer::Done],
         Ask::Avail => vec![
             Answer::Available(AvailView {
                 name: name("web"),
