@@ -50,6 +50,7 @@ pub fn boot(options: BootOptions) -> ExitCode {
 }
 
 fn try_boot(options: &BootOptions) -> Result<ExitCode, Refusal> {
+    let ready = detach::take_ready_pipe();
     let host = RealHost;
     let file = find_file(options, &host)?;
     let source = Source {
@@ -63,20 +64,26 @@ fn try_boot(options: &BootOptions) -> Result<ExitCode, Refusal> {
         Personality::Appctl => options.detach.unwrap_or(false),
         Personality::Supervisord => !config.supervisord.nodaemon,
     };
-    if detached && !detach::is_detached() {
+    if detached && ready.is_none() {
         return detach::run_detached()
             .map_err(|error| Refusal::Reason(format!("cannot go to the background: {error}")));
     }
-    become_daemon(options, config, file, detached)
+    // Whoever started us may wait for the end of a pipe that we would hold for ever. In the
+    // foreground 3 and 4 stay, as in Supervisor: a log may be `/dev/fd/3`.
+    let first = if detached { 3 } else { 5 };
+    launch::close_on_exec_from(first)
+        .map_err(|error| format!("letting go of the starter's descriptors: {error}"))?;
+    become_daemon(options, config, file, detached.then_some(ready).flatten())
 }
 
-/// The rest, in the process that stays.
+/// The rest, in the process that stays. `ready`: it is in the background.
 fn become_daemon(
     options: &BootOptions,
     config: Config,
     file: Option<PathBuf>,
-    detached: bool,
+    ready: Option<OwnedFd>,
 ) -> Result<ExitCode, Refusal> {
+    let detached = ready.is_some();
     let mut notes = Vec::new();
     let supervisord = &config.supervisord;
     let (child_limits, lines) = launch::raise_limits(supervisord.minfds, supervisord.minprocs)?;
@@ -117,7 +124,6 @@ fn become_daemon(
     };
     let parked = park(&settings, doors.listeners)
         .map_err(|error| Refusal::Reason(format!("preparing the keeper: {error}")))?;
-    let ready = detach::ready_pipe();
     let error = keeper::become_keeper(Estate {
         parked,
         lock: doors.lock,
