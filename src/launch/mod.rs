@@ -32,7 +32,7 @@ pub use intent::{find_started, pipe_inode};
 pub use limits::{Limits, raise_limits};
 pub use living::{Living, adopt, peek_exit, reap};
 pub use signal::kill;
-pub use spawn::{ChildEnds, spawn};
+pub use spawn::{ChildEnds, check_command, spawn};
 pub use stat::ProcessStat;
 
 pub(crate) use descriptors::close_on_exec_from;

@@ -45,6 +45,16 @@ pub struct ChildEnds {
     pub stderr: Option<OwnedFd>,
 }
 
+/// Whether the command can be executed, as far as can be told without trying: found, a file, and
+/// executable for us. For who wants to refuse it before anything is made for its start.
+pub fn check_command(config: &LaunchConfig) -> Result<(), SpawnFailure> {
+    let inherited = || std::env::var_os("PATH");
+    let configured = config.environment.get("PATH").map(OsString::from);
+    let search = configured.or_else(inherited);
+    let directory = config.directory.as_deref();
+    resolve(&config.command, directory, search.as_deref()).map(drop)
+}
+
 /// Starts a program. On failure nothing runs.
 ///
 /// It gets: its pipes as 0, 1, 2 and no other descriptor, a process group of its own in our
