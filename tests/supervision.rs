@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lab::{Lab, is_root, kill, procfs};
+use lab::{Lab, Subject, is_root, kill, procfs};
 
 /// A program that stays.
 const STAYS: &str = "command=/bin/sleep 1000\nstopwaitsecs=5\n";
@@ -490,6 +490,16 @@ fn a_program_that_cannot_be_started_says_why() {
         ),
         ("empty", "command=", "command is empty"),
         (
+            "both",
+            "command=@D@/nosuch\nstdout_logfile=@D@/directory",
+            "can't find command '@D@/nosuch'",
+        ),
+        (
+            "unmade",
+            "command=@D@/nosuch\nstdout_logfile=@D@/unmade.log",
+            "can't find command '@D@/nosuch'",
+        ),
+        (
             "logdir",
             "command=/bin/sleep 1000\nstdout_logfile=@D@/directory",
             "unknown error making dispatchers for 'logdir': EISDIR",
@@ -511,9 +521,11 @@ fn a_program_that_cannot_be_started_says_why() {
         assert_eq!(lab.status(name).unwrap().description, text, "{name}");
         assert!(lab.main_log().contains(&format!("spawnerr: {text}")));
     }
-    for (name, what, code) in [
-        ("cwd", "gone", "ENOENT"),
-        ("noheader", "noheader", "ENOEXEC"),
+    assert!(!lab.path("unmade.log").exists(), "no log of what never ran");
+    // Supervisor names the symbol in the log; we give its words in the status.
+    for (name, what, code, words) in [
+        ("cwd", "gone", "ENOENT", "No such file or directory"),
+        ("noheader", "noheader", "ENOEXEC", "Exec format error"),
     ] {
         lab.wait_state(name, "FATAL");
         let told = format!(
@@ -521,7 +533,14 @@ fn a_program_that_cannot_be_started_says_why() {
             lab.status(name).unwrap().description,
             lab.read(&format!("{name}.err"))
         );
-        assert!(told.contains(what) && told.contains(code), "{name}: {told}");
+        let reason = match Subject::chosen() {
+            Subject::Appctl => words,
+            Subject::Supervisor(_) => code,
+        };
+        assert!(
+            told.contains(what) && told.contains(reason),
+            "{name}: {told}"
+        );
     }
     assert_eq!(
         lab.ctl("start missing").out,

@@ -54,7 +54,6 @@ fn programs_outlive_the_brain_and_stay_supervised() {
 }
 
 #[test]
-#[ignore = "open: not seen to pass yet"]
 fn twenty_kills_under_load_lose_and_double_nothing() {
     // Without this: logs have holes and programs restarts, each time something goes wrong here.
     ours_only!();

@@ -136,6 +136,8 @@ pub enum ServerAddress {
         host: String,
         /// Port.
         port: u16,
+        /// Serve beyond loopback without a password (our addition: `allow_unauthenticated`).
+        allow_unauthenticated: bool,
     },
 }
 

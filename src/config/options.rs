@@ -90,6 +90,11 @@ pub const INET_SERVER: &[OptionInfo] = &[
     option("port", "", "host:port to listen on"),
     option("username", "", "name for basic authentication"),
     option("password", "", "password, clear or {SHA}"),
+    option(
+        "allow_unauthenticated",
+        "false",
+        "without a password, listen beyond this machine (appctl)",
+    ),
 ];
 
 /// `[supervisorctl]`.

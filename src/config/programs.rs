@@ -47,9 +47,16 @@ pub(super) fn program<'a>(
             return None;
         }
     };
+    // Supervisor reads it before it knows the program's names.
+    let default = if prefix == "eventlistener" { -1 } else { 999 };
+    let priority = reader.read(&Scope::of(section), "priority", default, value::integer);
+    let of_processes = match reader.entry(&scope, "priority") {
+        Some(_) => priority,
+        None => 999,
+    };
     scope.words.insert("program_name", name.clone());
     scope.words.insert("group_name", group.to_owned());
-    let common = Common::read(reader, &scope);
+    let common = Common::read(reader, &scope, of_processes);
     let mut processes: Vec<ProcessConfig> = Vec::new();
     if reader.entry(&scope, "command").is_none() {
         let words = format!(
@@ -87,8 +94,6 @@ pub(super) fn program<'a>(
         "eventlistener" => GroupKind::EventListener(listener(reader, &scope)),
         _ => GroupKind::Program,
     };
-    let default = if prefix == "eventlistener" { -1 } else { 999 };
-    let priority = reader.read(&scope, "priority", default, value::integer);
     Some(Program {
         name,
         kind,
@@ -109,7 +114,7 @@ struct Common {
 }
 
 impl Common {
-    fn read<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> Common {
+    fn read<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, priority: i64) -> Common {
         let host = reader.host;
         let stopasgroup = reader.read(scope, "stopasgroup", false, value::boolean);
         let killasgroup = reader.read(scope, "killasgroup", stopasgroup, value::boolean);
@@ -118,7 +123,7 @@ impl Common {
             reader.refuse(scope, "killasgroup", words, "");
         }
         let policy = Policy {
-            priority: reader.read(scope, "priority", 999, value::integer),
+            priority,
             autostart: reader.read(scope, "autostart", true, value::boolean),
             autorestart: reader.read(
                 scope,
@@ -315,6 +320,16 @@ fn fast_cgi<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> FastCgiConfig {
         })?;
         Ok(uid.map(|uid| (uid, gid)))
     });
+    let of_file = ["socket_owner", "socket_mode"]
+        .into_iter()
+        .find(|option| reader.entry(scope, option).is_some());
+    if let Some(option) = of_file.filter(|_| socket.starts_with("tcp://")) {
+        let words = format!(
+            "socket_owner and socket_mode params should only be used with a Unix domain socket in \
+             [{name}] socket"
+        );
+        reader.refuse(scope, option, &words, "");
+    }
     let mode = reader.read(scope, "socket_mode", 0o700, |text| {
         value::octal(text).map_err(|refused| Refused {
             words: format!("Invalid socket_mode value {text}"),

@@ -210,7 +210,11 @@ fn read_file(
     let bytes = match host.read(path) {
         Ok(bytes) => bytes,
         Err(error) => {
-            let words = format!("could not read config file {name}");
+            let failed = match error.kind() {
+                std::io::ErrorKind::NotFound => "find",
+                _ => "read",
+            };
+            let words = format!("could not {failed} config file {name}");
             let diagnostic = Diagnostic::error(format!("{words}: {error}")).as_supervisor(words);
             diagnostics.push(diagnostic);
             return None;
@@ -289,17 +293,22 @@ fn configuration(reader: &mut Reader<'_>, source: &Source) -> Option<Config> {
             .push(Diagnostic::error(words).as_supervisor(words));
         return None;
     };
-    let section = with_overrides(section, &source.overrides);
-    let supervisord = supervisord(reader, &section, &source.overrides);
+    let supervisord = supervisord_with(reader, section, &source.overrides);
     reader.environment.extend(supervisord.environment.clone());
+    let rpc_interfaces = rpc_interfaces(reader);
+    // Groups need the first server's address, but Supervisor finds fault with groups first.
+    let before = std::mem::take(&mut reader.diagnostics);
     let servers = servers(reader);
+    let of_servers = std::mem::replace(&mut reader.diagnostics, before);
     let serverurl = server_url(&servers);
     let inherited = Inherited {
         environment: supervisord.environment.clone(),
         serverurl,
     };
     let groups = groups(reader, &inherited);
-    let rpc_interfaces = rpc_interfaces(reader);
+    for diagnostic in of_servers.into_vec() {
+        reader.diagnostics.push(diagnostic);
+    }
     Some(Config {
         file: source.file.clone(),
         supervisord,
@@ -307,6 +316,29 @@ fn configuration(reader: &mut Reader<'_>, source: &Source) -> Option<Config> {
         rpc_interfaces,
         groups,
     })
+}
+
+/// `[supervisord]` as the file and the command line say together. What the file says has to be
+/// right even where the command line says something else.
+fn supervisord_with(
+    reader: &mut Reader<'_>,
+    section: &Section,
+    overrides: &[Override],
+) -> SupervisordConfig {
+    let of_file = supervisord(reader, section, &[]);
+    if overrides.is_empty() {
+        return of_file;
+    }
+    let before = std::mem::take(&mut reader.diagnostics);
+    let together = supervisord(reader, &with_overrides(section, overrides), overrides);
+    let found = std::mem::replace(&mut reader.diagnostics, before);
+    // The rest was found in the file already.
+    for diagnostic in found.into_vec() {
+        if diagnostic.option.is_none() {
+            reader.diagnostics.push(diagnostic);
+        }
+    }
+    together
 }
 
 /// `[supervisord]` with what the command line says put over it.
@@ -469,7 +501,12 @@ fn inet_address<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> Option<Server
     }
     let read = |text: &str| value::inet_address(text).map(Some);
     let (host, port) = reader.read(scope, "port", None, read)?;
-    Some(ServerAddress::Inet { host, port })
+    let allow_unauthenticated = reader.read(scope, "allow_unauthenticated", false, value::boolean);
+    Some(ServerAddress::Inet {
+        host,
+        port,
+        allow_unauthenticated,
+    })
 }
 
 fn unix_address<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> Option<ServerAddress> {
@@ -507,7 +544,7 @@ fn server_url(servers: &[ServerConfig]) -> Option<String> {
     });
     unix.or_else(|| {
         servers.iter().find_map(|server| match &server.address {
-            ServerAddress::Inet { host, port } => {
+            ServerAddress::Inet { host, port, .. } => {
                 let host = if host.is_empty() { "localhost" } else { host };
                 Some(format!("http://{host}:{port}"))
             }

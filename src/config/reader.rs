@@ -89,8 +89,9 @@ impl<'a> Reader<'a> {
         value: &str,
         problem: &ExpandProblem,
     ) -> String {
+        let of_program = !scope.words.is_empty();
         let place = match option {
-            "process_name" | "environment" => option.to_owned(),
+            "process_name" | "environment" if of_program => option.to_owned(),
             _ => format!("{}.{option}", scope.section.name),
         };
         match problem {
@@ -104,6 +105,9 @@ impl<'a> Reader<'a> {
                     .chain(scope.numbers.keys().map(|name| (*name).to_owned()))
                     .chain(["here".to_owned()])
                     .collect();
+                if of_program || scope.section.name == "include" {
+                    names.push("host_node_name".to_owned());
+                }
                 names.sort();
                 names.dedup();
                 format!(

@@ -19,7 +19,7 @@ pub mod listener;
 mod peer;
 pub mod question;
 pub mod request;
-mod seats;
+pub mod seats;
 pub mod selector;
 pub mod server;
 mod session;

@@ -26,7 +26,7 @@ use super::seats::{Permit, Seat, Seats};
 use super::session;
 
 /// Pause after the system refused a connection for want of descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// What is spoken on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +125,7 @@ pub async fn serve_within(limits: Limits, listener: OwnedFd, rooms: Rooms) -> io
 }
 
 /// What a failed accept says about.
-enum Severity {
+pub enum Severity {
     /// The client that wanted to connect.
     OfTheClient,
     /// The state of the system; it may get better.
@@ -134,7 +134,8 @@ enum Severity {
     Final,
 }
 
-fn severity(error: &io::Error) -> Severity {
+/// What this failed accept says about.
+pub fn severity(error: &io::Error) -> Severity {
     match Errno::from_io_error(error) {
         Some(Errno::CONNABORTED | Errno::INTR | Errno::PERM) => Severity::OfTheClient,
         Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP) => Severity::Final,

@@ -7,6 +7,7 @@
 //! created, and failing to drop them is fatal.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,10 +17,11 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::detach;
 use super::options::{BootOptions, Personality};
 use super::settings::{Note, Settings};
+use super::starts::errno_name;
 use crate::config::{
     self, Config, Diagnostics, Host, LogLevel, RealHost, ServerAddress, ServerConfig, Source,
 };
-use crate::control::listener;
+use crate::control::listener::{self, ListenError};
 use crate::keeper::{self, Estate, Ledger, ParkKey};
 use crate::launch;
 
@@ -50,6 +52,7 @@ pub fn boot(options: BootOptions) -> ExitCode {
 }
 
 fn try_boot(options: &BootOptions) -> Result<ExitCode, Refusal> {
+    let ready = detach::take_ready_pipe();
     let host = RealHost;
     let file = find_file(options, &host)?;
     let source = Source {
@@ -63,20 +66,26 @@ fn try_boot(options: &BootOptions) -> Result<ExitCode, Refusal> {
         Personality::Appctl => options.detach.unwrap_or(false),
         Personality::Supervisord => !config.supervisord.nodaemon,
     };
-    if detached && !detach::is_detached() {
+    if detached && ready.is_none() {
         return detach::run_detached()
             .map_err(|error| Refusal::Reason(format!("cannot go to the background: {error}")));
     }
-    become_daemon(options, config, file, detached)
+    // Whoever started us may wait for the end of a pipe that we would hold for ever. In the
+    // foreground 3 and 4 stay, as in Supervisor: a log may be `/dev/fd/3`.
+    let first = if detached { 3 } else { 5 };
+    launch::close_on_exec_from(first)
+        .map_err(|error| format!("letting go of the starter's descriptors: {error}"))?;
+    become_daemon(options, config, file, detached.then_some(ready).flatten())
 }
 
-/// The rest, in the process that stays.
+/// The rest, in the process that stays. `ready`: it is in the background.
 fn become_daemon(
     options: &BootOptions,
     config: Config,
     file: Option<PathBuf>,
-    detached: bool,
+    ready: Option<OwnedFd>,
 ) -> Result<ExitCode, Refusal> {
+    let detached = ready.is_some();
     let mut notes = Vec::new();
     let supervisord = &config.supervisord;
     let (child_limits, lines) = launch::raise_limits(supervisord.minfds, supervisord.minprocs)?;
@@ -121,7 +130,6 @@ fn become_daemon(
     };
     let parked = park(&settings, doors.listeners)
         .map_err(|error| Refusal::Reason(format!("preparing the keeper: {error}")))?;
-    let ready = detach::ready_pipe();
     let error = keeper::become_keeper(Estate {
         parked,
         lock: doors.lock,
@@ -215,23 +223,17 @@ fn open_doors(
         match address {
             ServerAddress::Unix { .. } => {
                 unix += 1;
-                open_unix(&mut doors, server.clone())?;
+                open_unix(&mut doors, server.clone(), personality)?;
                 if credentials.is_none() {
-                    notes.push(Note {
-                        level: LogLevel::Critical,
-                        text: format!(
-                            "Server '{section}' running without any HTTP authentication checking"
-                        ),
-                    });
+                    notes.push(without_authentication(section));
                 }
             }
-            ServerAddress::Inet { host, port } => notes.push(Note {
-                level: LogLevel::Warn,
-                text: format!(
-                    "[{section}] port {host}:{port} is not served: this version talks on unix \
-                     sockets only"
-                ),
-            }),
+            ServerAddress::Inet { .. } => {
+                open_inet(&mut doors, server.clone(), personality, notes)?;
+                if credentials.is_none() {
+                    notes.push(without_authentication(section));
+                }
+            }
         }
     }
     if unix == 0 {
@@ -249,7 +251,7 @@ fn open_doors(
             },
             credentials: None,
         };
-        match (open_unix(&mut doors, server), personality) {
+        match (open_unix(&mut doors, server, personality), personality) {
             (Ok(()), _) => {}
             (Err(refusal), Personality::Appctl) => return Err(refusal),
             // Supervisor runs without a socket too; ours is an extra that must not refuse it.
@@ -276,16 +278,90 @@ fn make_private_directory(directory: &std::path::Path) -> io::Result<()> {
     Ok(())
 }
 
-fn open_unix(doors: &mut Doors, server: ServerConfig) -> Result<(), Refusal> {
+fn open_unix(
+    doors: &mut Doors,
+    server: ServerConfig,
+    personality: Personality,
+) -> Result<(), Refusal> {
     let ServerAddress::Unix { path, mode, owner } = &server.address else {
         return Ok(());
     };
-    let lock = listener::lock_instance(path).map_err(|refused| refused.to_string())?;
-    let bound = listener::bind_unix(path, *mode, *owner).map_err(|refused| refused.to_string())?;
+    let words = |refused: ListenError| match (&refused, personality) {
+        (ListenError::System { error, .. }, Personality::Supervisord) => no_server(error),
+        _ => refused.to_string(),
+    };
+    let lock = listener::lock_instance(path).map_err(words)?;
+    let bound = listener::bind_unix(path, *mode, *owner).map_err(words)?;
     doors.lock.get_or_insert(lock);
     doors.listeners.push(bound);
     doors.servers.push(server);
     Ok(())
+}
+
+fn without_authentication(section: &str) -> Note {
+    Note {
+        level: LogLevel::Critical,
+        text: format!("Server '{section}' running without any HTTP authentication checking"),
+    }
+}
+
+/// Opens a TCP port. Without a password it is not served beyond this machine, unless the
+/// configuration insists: whoever reaches it could start and stop everything.
+fn open_inet(
+    doors: &mut Doors,
+    server: ServerConfig,
+    personality: Personality,
+    notes: &mut Vec<Note>,
+) -> Result<(), Refusal> {
+    let ServerAddress::Inet {
+        host,
+        port,
+        allow_unauthenticated,
+    } = &server.address
+    else {
+        return Ok(());
+    };
+    let section = &server.section;
+    let words = |error: io::Error| match personality {
+        Personality::Supervisord => no_server(&error),
+        Personality::Appctl => format!("[{section}] port {host}:{port}: {error}"),
+    };
+    let everywhere = if host.is_empty() { "0.0.0.0" } else { host };
+    let mut addresses: Vec<SocketAddr> = (everywhere, *port)
+        .to_socket_addrs()
+        .map_err(words)?
+        .collect();
+    let exposed = addresses.iter().any(|address| !address.ip().is_loopback());
+    if exposed && server.credentials.is_none() && !allow_unauthenticated {
+        addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, *port))];
+        notes.push(Note {
+            level: LogLevel::Critical,
+            text: format!(
+                "[{section}] has no password: port {port} is served on {} only; set username and \
+                 password, or allow_unauthenticated=true",
+                Ipv4Addr::LOCALHOST
+            ),
+        });
+    }
+    let listener = TcpListener::bind(&addresses[..]).map_err(words)?;
+    doors.listeners.push(listener.into());
+    doors.servers.push(server);
+    Ok(())
+}
+
+/// Supervisor's words for a socket that cannot be opened.
+fn no_server(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "Another program is already listening on a port that one of \
+             our HTTP servers is configured to use.  Shut this program down first before starting \
+             supervisord."
+            .to_owned(),
+        _ => format!(
+            "Cannot open an HTTP server: socket.error reported errno.{} ({})",
+            errno_name(error),
+            error.raw_os_error().unwrap_or_default()
+        ),
+    }
 }
 
 /// Everything a brain needs, in the keeper's hands from the start.

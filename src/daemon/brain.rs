@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use async_std::channel::{Receiver, bounded};
+use async_std::channel::{Receiver, Sender, bounded};
 
 use super::bulletin::Bulletin;
 use super::processes::{MAIN_LOG, Process, Slots};
@@ -15,12 +15,12 @@ use super::sentences::{self, say};
 use super::settings::Settings;
 use super::turn::Outcome;
 use crate::config::{
-    self, Config, GroupConfig, MainLogTarget, RealHost, Source, SupervisordConfig,
+    self, Config, GroupConfig, MainLogTarget, RealHost, ServerAddress, Source, SupervisordConfig,
 };
 use crate::control::server::Rooms;
 use crate::control::{self, Answer, Question};
 use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, Ticket};
-use crate::http::{Credentials, Site};
+use crate::http::{Credentials, Site, serve_tcp};
 use crate::keeper::{Inheritance, Ledger, Link, ParkKey};
 use crate::launch::{self, Deaths, Limits};
 use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, mainlog};
@@ -121,23 +121,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
     start_main_log(&plane, &supervisord, &settings, &mut parked)?;
 
     let (ask, questions) = bounded(QUESTIONS_MAX);
-    for (key, listener) in take_listeners(&mut parked) {
-        let server = usize::try_from(key)
-            .ok()
-            .and_then(|at| settings.servers.get(at));
-        let credentials = server.and_then(|server| server.credentials.clone());
-        let credentials = credentials.map(|(user, password)| Credentials::new(user, password));
-        let rooms = Rooms {
-            questions: ask.clone(),
-            http: Some(Arc::new(Site::new(ask.clone(), credentials))),
-        };
-        async_std::task::spawn(async move {
-            let error = control::server::serve(listener, rooms).await;
-            say(sentences::critical(format!(
-                "listening socket {key} is of no use: {error}"
-            )));
-        });
-    }
+    serve(&settings, take_listeners(&mut parked), &ask);
     let deaths = Deaths::new().map_err(|error| format!("the set of pidfds: {error}"))?;
     let mut brain = Brain {
         now: launch::now(),
@@ -298,6 +282,31 @@ fn take_listeners(parked: &mut BTreeMap<ParkKey, OwnedFd>) -> Vec<(u32, OwnedFd)
         number += 1;
     }
     listeners
+}
+
+/// Serves every listening socket in a task of its own.
+fn serve(settings: &Settings, listeners: Vec<(u32, OwnedFd)>, ask: &Sender<Question>) {
+    for (server, (key, listener)) in settings.servers.iter().zip(listeners) {
+        let credentials = server
+            .credentials
+            .clone()
+            .map(|(user, password)| Credentials::new(user, password));
+        let site = Arc::new(Site::new(ask.clone(), credentials));
+        let rooms = Rooms {
+            questions: ask.clone(),
+            http: Some(site.clone()),
+        };
+        let over_tcp = matches!(server.address, ServerAddress::Inet { .. });
+        async_std::task::spawn(async move {
+            let error = match over_tcp {
+                true => serve_tcp(listener, site).await,
+                false => control::server::serve(listener, rooms).await,
+            };
+            say(sentences::critical(format!(
+                "listening socket {key} is of no use: {error}"
+            )));
+        });
+    }
 }
 
 fn main_sink(supervisord: &SupervisordConfig) -> SinkConfig {

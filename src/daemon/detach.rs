@@ -12,14 +12,17 @@ use rustix::pipe::{PipeFlags, pipe_with};
 /// Names the descriptor on which the daemon says that it serves.
 const READY: &str = "APPCTL_READY";
 
-/// Whether this is the process in the background.
-pub fn is_detached() -> bool {
-    std::env::var_os(READY).is_some()
-}
-
-/// In the background: the descriptor that says that we serve.
-pub fn ready_pipe() -> Option<OwnedFd> {
-    let number: i32 = std::env::var(READY).ok()?.parse().ok()?;
+/// In the background: takes the descriptor on which to say that we serve. `None`: nobody put us
+/// there. The variable is gone afterwards, so that no program sees it. Only for the boot phase,
+/// once, while there is one thread.
+pub fn take_ready_pipe() -> Option<OwnedFd> {
+    let number = std::env::var_os(READY)?;
+    // SAFETY: called in the boot phase, before any other thread exists.
+    #[allow(unsafe_code)]
+    unsafe {
+        std::env::remove_var(READY);
+    }
+    let number: i32 = number.to_str()?.parse().ok()?;
     if number < 3 || rustix::io::fcntl_getfd(borrow(number)).is_err() {
         return None;
     }

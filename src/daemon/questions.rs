@@ -130,7 +130,8 @@ impl Brain {
             (true, false) => DaemonState::Leaving,
         };
         DaemonView {
-            identifier: self.supervisord.identifier.clone(),
+            // Supervisor follows the file in this at every reread.
+            identifier: self.last_read.supervisord.identifier.clone(),
             pid: self.keeper_pid,
             state,
         }

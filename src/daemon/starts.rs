@@ -1,4 +1,5 @@
-//! Starting a program: log files first (the log thread opens them, for a disk may hang), then
+//! Starting a program: the command is looked at, as Supervisor does before it touches anything
+//! for a start; then log files (the log thread opens them, for a disk may hang), then
 //! the pipes, parked in the keeper before anything writes to them, then the intent in the ledger,
 //! then the program itself. Killed between any two of these, a later brain can tell what happened.
 
@@ -68,19 +69,26 @@ impl Brain {
         if runs && !named {
             return None;
         }
-        let failure = launch::check_command(&process.name, &process.config.launch).err()?;
+        let failure = launch::check_command(&process.config.launch).err()?;
         Some(Report {
             subject: process.name.to_string(),
             result: Err(Refusal::SpawnFailed(failure)),
         })
     }
 
-    /// First step: have the log files opened.
+    /// First step: look at the command, and have the log files opened.
     pub(super) fn prepare_start(&mut self, id: ProcessId) {
         self.changed.insert(id);
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };
+        if let Err(failure) = launch::check_command(&process.config.launch) {
+            self.events.push_back(Event::SpawnFailed {
+                process: id,
+                failure,
+            });
+            return;
+        }
         let channels = process.channels();
         process.preparing = Some(Preparing {
             outstanding: channels.len() as u8,
@@ -308,7 +316,7 @@ pub(super) fn output_key(run: RunId, channel: Channel) -> ParkKey {
 }
 
 /// The symbol of an error as Supervisor shows it; its words where it has none of the usual ones.
-fn errno_name(error: &io::Error) -> String {
+pub(super) fn errno_name(error: &io::Error) -> String {
     use rustix::io::Errno;
     let names = [
         (Errno::ACCESS, "EACCES"),

@@ -55,7 +55,7 @@ impl Site {
     }
 
     /// Serves a connection of which `received` was read already, until either side ends it.
-    async fn serve<S>(&self, stream: S, received: Vec<u8>, peer: Option<Peer>)
+    pub(super) async fn serve<S>(&self, stream: S, received: Vec<u8>, peer: Option<Peer>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

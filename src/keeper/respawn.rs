@@ -15,6 +15,19 @@ const DELAYS: [Duration; 6] = [
     Duration::from_secs(5),
 ];
 
+/// Most of [`DELAYS`] that count for brains that served and were then killed: a loop of those is
+/// somebody with `kill -9`, or a kernel short of memory, and no bug that every brain runs into.
+const KILLED_MAX: usize = 1;
+
+/// What is known of a brain that died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Death {
+    /// How long it was ready; `None`: it never was.
+    pub(super) served: Option<Duration>,
+    /// By SIGKILL, which no brain sends to itself.
+    pub(super) killed: bool,
+}
+
 /// Deaths in a row of brains that did not serve for [`STABLE_AFTER`].
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Deaths {
@@ -22,12 +35,18 @@ pub(super) struct Deaths {
 }
 
 impl Deaths {
-    /// One more death; `served` is how long that brain was ready, `None` if it never was.
-    pub(super) fn delay_after(&mut self, served: Option<Duration>) -> Duration {
-        if served.is_some_and(|served| served >= STABLE_AFTER) {
+    /// One more death: how long to wait now.
+    pub(super) fn delay_after(&mut self, death: Death) -> Duration {
+        if death.served.is_some_and(|served| served >= STABLE_AFTER) {
             self.in_a_row = 0;
         }
-        let last = DELAYS.len() - 1;
+        let last = match death {
+            Death {
+                served: Some(_),
+                killed: true,
+            } => KILLED_MAX,
+            _ => DELAYS.len() - 1,
+        };
         let delay = DELAYS.get(self.in_a_row.min(last));
         self.in_a_row = (self.in_a_row + 1).min(last);
         delay.copied().unwrap_or(Duration::ZERO)
@@ -59,7 +78,33 @@ mod tests {
         ];
         let mut deaths = Deaths::default();
         for (row, (served, milliseconds)) in table.into_iter().enumerate() {
-            let delay = deaths.delay_after(served);
+            let delay = deaths.delay_after(Death {
+                served,
+                killed: false,
+            });
+            assert_eq!(delay, Duration::from_millis(milliseconds), "row {row}");
+        }
+    }
+
+    #[test]
+    fn brains_killed_from_outside_are_followed_at_once() {
+        let briefly = Some(Duration::from_millis(1));
+        let table = [
+            (briefly, true, 0),
+            (briefly, true, 50),
+            (briefly, true, 50),
+            (briefly, true, 50),
+            // One that is killed before it is ready may be short of memory each time.
+            (None, true, 50),
+            (None, true, 200),
+            (None, true, 800),
+            (briefly, true, 50),
+            (briefly, false, 50),
+            (briefly, false, 200),
+        ];
+        let mut deaths = Deaths::default();
+        for (row, (served, killed, milliseconds)) in table.into_iter().enumerate() {
+            let delay = deaths.delay_after(Death { served, killed });
             assert_eq!(delay, Duration::from_millis(milliseconds), "row {row}");
         }
     }

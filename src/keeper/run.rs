@@ -17,7 +17,7 @@ use super::exits::Exits;
 use super::message::{FromBrain, ToBrain, decode, encode};
 use super::packet::{self, Received};
 use super::park::Park;
-use super::respawn::Deaths;
+use super::respawn::{Death, Deaths};
 use super::will::{Heir, Will};
 use super::wishes::{WISHES, Wishes};
 use super::{ExitRecord, ParkKey, SignalNotice};
@@ -41,6 +41,8 @@ const PACKETS_PER_TURN: usize = 64;
 
 /// Most keys of descriptors without room that wait to be told; more are a symptom of the same.
 const NOT_PARKED_MAX: usize = 256;
+
+const SIGKILL: u8 = libc::SIGKILL as u8;
 
 /// Exit code of a keeper that could not begin, or could not start its first brain.
 const CANNOT_BEGIN: u8 = 1;
@@ -341,8 +343,17 @@ impl Keeper {
         self.wishes.brain_died();
         self.not_parked.clear();
         self.link_full = false;
-        let served = brain.ready_since.map(|since| now.since(since));
-        self.start_at = now.after(self.deaths.delay_after(served));
+        let death = Death {
+            served: brain.ready_since.map(|since| now.since(since)),
+            killed: matches!(
+                status,
+                ExitStatus::Signal {
+                    number: SIGKILL,
+                    ..
+                }
+            ),
+        };
+        self.start_at = now.after(self.deaths.delay_after(death));
         None
     }
 
@@ -362,7 +373,13 @@ impl Keeper {
                 complain("the brain cannot be started", &error);
                 return Some(CANNOT_BEGIN);
             }
-            Err(_) => self.start_at = now.after(self.deaths.delay_after(None)),
+            Err(_) => {
+                let unborn = Death {
+                    served: None,
+                    killed: false,
+                };
+                self.start_at = now.after(self.deaths.delay_after(unborn));
+            }
         }
         None
     }

@@ -6,21 +6,18 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::RawFd;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::accounts::{Identity, IdentityStep};
+use super::descriptors::close_on_exec_from;
 use super::limits::set_oom_score_adj;
 use super::mask::{SignalMask, SignalSet, reset_dispositions};
 use super::stage::{Progress, Stage};
 
 /// Exit code of a child whose parent died before it could become the program.
 const PARENT_GONE: libc::c_int = 127;
-
-/// Highest descriptor visited where the kernel lacks close_range(2) (before 5.9).
-const DESCRIPTOR_MAX: RawFd = 65536;
 
 /// All that makes a child the program.
 pub(super) struct Child {
@@ -86,7 +83,7 @@ impl Child {
 
     fn steps(&self, progress: &Progress) -> Result<std::convert::Infallible, Errno> {
         progress.enter(Stage::Descriptors);
-        close_all_on_exec()?;
+        close_on_exec_from(3)?;
 
         // A group of its own within the daemon's session, as in Supervisor.
         progress.enter(Stage::ProcessGroup);
@@ -153,34 +150,6 @@ impl Child {
             );
         }
         last_error()
-    }
-}
-
-/// Marks every descriptor above 2 to be closed by exec: those of the daemon are anyway, but one
-/// that was left open by who started the daemon is not.
-#[allow(unsafe_code)]
-fn close_all_on_exec() -> Result<(), Errno> {
-    // SAFETY: close_range with this flag takes plain numbers and closes nothing yet.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            3 as libc::c_uint,
-            libc::c_uint::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
-    if result == 0 {
-        return Ok(());
-    }
-    match last_error() {
-        Errno::NOSYS | Errno::INVAL => {
-            for descriptor in 3..DESCRIPTOR_MAX {
-                // SAFETY: a descriptor that is not open is refused, which is fine.
-                unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
-            }
-            Ok(())
-        }
-        error => Err(error),
     }
 }
 

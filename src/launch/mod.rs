@@ -13,6 +13,7 @@ mod child;
 mod clock;
 mod command;
 mod deaths;
+mod descriptors;
 mod environment;
 mod intent;
 mod limits;
@@ -34,6 +35,7 @@ pub use signal::kill;
 pub use spawn::{ChildEnds, check_command, spawn};
 pub use stat::ProcessStat;
 
+pub(crate) use descriptors::close_on_exec_from;
 pub(crate) use environment::ROLE_VARIABLE;
 pub(crate) use limits::{oom_score_adj, set_oom_score_adj};
 pub(crate) use mask::{SignalMask, SignalSet, SignalSource, reset_disposition};

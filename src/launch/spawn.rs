@@ -45,12 +45,14 @@ pub struct ChildEnds {
     pub stderr: Option<OwnedFd>,
 }
 
-/// Whether there is a file to execute, as far as can be told before trying: what a client that
-/// asks for a start is told at once.
-pub fn check_command(name: &ProcessName, config: &LaunchConfig) -> Result<(), SpawnFailure> {
-    let environment = environment::of_program(std::env::vars_os(), name, config);
-    let search = environment.get(OsStr::new("PATH")).map(OsString::as_os_str);
-    resolve(&config.command, config.directory.as_deref(), search).map(drop)
+/// Whether the command can be executed, as far as can be told without trying: found, a file, and
+/// executable for us. For who wants to refuse it before anything is made for its start.
+pub fn check_command(config: &LaunchConfig) -> Result<(), SpawnFailure> {
+    let inherited = || std::env::var_os("PATH");
+    let configured = config.environment.get("PATH").map(OsString::from);
+    let search = configured.or_else(inherited);
+    let directory = config.directory.as_deref();
+    resolve(&config.command, directory, search.as_deref()).map(drop)
 }
 
 /// Starts a program. On failure nothing runs.
