@@ -144,29 +144,12 @@ impl Brain {
             )));
         }
         let pid = run.pid;
-        if run.adopted {
-            let start_time = run.start_time;
-            self.acknowledge(ExitRecord {
-                pid,
-                start_time,
-                status: ending.status,
-            });
-        }
         self.changed.insert(id);
         self.events.push_back(Event::Exited {
             process: id,
             pid,
             status: ending.status,
         });
-    }
-
-    fn acknowledge(&mut self, record: ExitRecord) {
-        if let Err(error) = self.link.acknowledge(record) {
-            say(sentences::trouble(format!(
-                "acknowledging the end of pid {}: {error}",
-                record.pid
-            )));
-        }
     }
 
     /// What the keeper tells: the end of an orphan, a signal, or nothing any more.
@@ -187,22 +170,45 @@ impl Brain {
         }
     }
 
+    /// The keeper told an end. It is acknowledged as soon as it is in the ledger, or of no
+    /// concern: never before, for the keeper forgets it then.
     pub(super) fn orphan_ended(&mut self, record: ExitRecord) {
-        let owner = self.processes.iter().find(|(_, process)| {
-            process.run.as_ref().is_some_and(|run| {
-                run.ending.is_none() && run.pid == record.pid && run.start_time == record.start_time
-            })
+        let ExitRecord {
+            pid,
+            start_time,
+            status,
+        } = record;
+        let runs = self.processes.iter().filter_map(|(id, process)| {
+            let run = process.run.as_ref().filter(|run| run.pid == pid)?;
+            Some((*id, run))
         });
-        match owner.map(|(id, _)| *id) {
-            Some(id) => self.begin_ending(id, record.status),
-            None => {
-                let how = sentences::how_it_ended(record.status);
-                say(sentences::information(format!(
-                    "reaped unknown pid {} ({how})",
-                    record.pid
-                )));
-                self.acknowledge(record);
+        // One whose end is known already was recorded by a brain that died before it reaped.
+        let owner = runs
+            .map(|(id, run)| (id, run.id, run.start_time, run.ending.is_some()))
+            .find(|(_, _, started, known)| *known || *started == start_time);
+        match owner {
+            Some((id, run, _, false)) => {
+                let counter = run.counter();
+                let ended = RecordedRun::Ended {
+                    counter,
+                    pid,
+                    status,
+                };
+                self.record(id, Some(ended));
+                self.begin_ending(id, status);
             }
+            Some(_) => {}
+            None => {
+                let how = sentences::how_it_ended(status);
+                say(sentences::information(format!(
+                    "reaped unknown pid {pid} ({how})"
+                )));
+            }
+        }
+        if let Err(error) = self.link.acknowledge(record) {
+            say(sentences::trouble(format!(
+                "acknowledging the end of pid {pid}: {error}"
+            )));
         }
     }
 
