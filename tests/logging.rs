@@ -172,7 +172,6 @@ fn automatic_logs_are_private_and_cleaned_up() {
 }
 
 #[test]
-#[ignore = "open: fails now and then"]
 fn a_program_may_log_to_the_daemons_own_output() {
     // Without this: `docker logs` shows nothing of the programs in a container.
     let lab = Lab::with(&format!(
@@ -245,7 +244,6 @@ fn tail_shows_the_end_of_a_log() {
 }
 
 #[test]
-#[ignore = "open: fails now and then"]
 fn a_follower_sees_every_line_across_rotations() {
     // Without this: `tail -f` misses what happens around a rotation, or falls silent after it.
     ours_only!();
@@ -316,7 +314,6 @@ fn descendants_that_outlive_the_program_go_on_logging() {
 }
 
 #[test]
-#[ignore = "open: fails now and then"]
 fn a_log_directory_that_vanishes_harms_neither_daemon_nor_program() {
     // Without this: an overeager clean-up job takes the services down.
     ours_only!();

@@ -161,7 +161,6 @@ fn python() -> PathBuf {
 }
 
 #[test]
-#[ignore = "open: not run on the joined daemon yet"]
 fn a_python_site_is_deployed_and_operated() {
     // Without this: the first thing a new user tries does not work.
     let site = Site::new(Subject::chosen(), &python());
@@ -225,7 +224,6 @@ fn a_python_site_is_deployed_and_operated() {
 }
 
 #[test]
-#[ignore = "open: not run on the joined daemon yet"]
 fn the_same_files_look_the_same_under_supervisor() {
     // Without this: who switches over finds other names and states than before.
     let bin = python();
