@@ -266,3 +266,64 @@ fn it_answers_to_supervisors_names_and_flags() {
     };
     assert_eq!(version("supervisord").code, 0);
 }
+
+#[test]
+fn as_pid_1_it_reaps_adopts_and_obeys() {
+    // Without this: in a container zombies pile up, `docker stop` waits for its SIGKILL, and a
+    // crash of the brain is the end of everything.
+    ours_only!();
+    let unshare = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        if !lab::is_root() {
+            command.arg("--map-root-user");
+        }
+        command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
+        command.args(arguments);
+        command
+    };
+    if !unshare(&["true"])
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        eprintln!("no pid namespaces here: nothing tested");
+        return;
+    }
+    let lab = Lab::new();
+    lab.script(
+        "orphans",
+        "while :; do sh -c 'sleep 0.02 & sleep 0.02 &'; sleep 0.1; done",
+    );
+    lab.configure(&format!("{STAYS}[program:orphans]\ncommand=@D@/orphans\n"));
+    let mut container = unshare(&[APPCTL, "daemon", "-c", "supervisord.conf"]);
+    lab.prepare(&mut container);
+    let mut container = container.stdout(Stdio::null()).spawn().unwrap();
+    lab.wait_state("a", "RUNNING");
+    lab.expect("pid", 0, "1\n");
+    let outside = i32::try_from(container.id()).unwrap();
+    let keeper = procfs::children(outside)[0];
+
+    let a = lab.pid("a");
+    let brain = procfs::brain_of(keeper).unwrap();
+    lab::kill(brain);
+    lab.wait_some("another brain", |_| {
+        procfs::brain_of(keeper).filter(|pid| *pid != brain)
+    });
+    assert_eq!((lab.pid("a"), lab.state("a").as_str()), (a, "RUNNING"));
+
+    let reaped = |lab: &Lab| lab.main_log().matches("reaped unknown pid").count();
+    let before = reaped(&lab);
+    lab.until("orphans are reaped", |lab| reaped(lab) > before + 5);
+    lab.until("no zombie is left", |_| {
+        procfs::children(keeper)
+            .into_iter()
+            .all(|child| procfs::stat(child, 3).as_deref() != Some("Z"))
+    });
+
+    lab::signal(keeper, "TERM");
+    assert_eq!(container.wait().unwrap().code(), Some(0));
+    assert!(
+        lab.main_log()
+            .contains("stopped: a (terminated by SIGTERM)")
+    );
+    assert!(!lab.socket().exists() && !lab.path("daemon.pid").exists());
+}

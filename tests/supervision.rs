@@ -553,6 +553,60 @@ fn a_program_that_cannot_be_started_says_why() {
 }
 
 #[test]
+fn a_disk_that_hangs_ends_the_start_and_not_the_daemon() {
+    // Without this: a program stays in STARTING for ever, and nobody is told why.
+    ours_only!();
+    let lab = Lab::with(
+        "[program:a]\ncommand=/bin/sleep 1000\nautostart=false\nstartretries=0\nstdout_logfile=@D@/a.log\n",
+    );
+    let (_, brain) = lab.keeper_and_brain();
+    let log_thread = fs::read_dir(format!("/proc/{brain}/task"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .find(|task| fs::read_to_string(task.path().join("comm")).unwrap() == "appctl-logs\n")
+        .and_then(|task| task.file_name().to_str()?.parse().ok())
+        .expect("a thread of the logs");
+    let hanging = HangingThread::stop(log_thread);
+    lab.ctl("start a");
+    lab.wait_state("a", "FATAL");
+    assert_eq!(
+        lab.status("a").unwrap().description,
+        "unknown error making dispatchers for 'a': opening its log files takes longer than 10 s; \
+         does their disk hang?"
+    );
+    drop(hanging);
+    lab.expect("start a", 0, "a: started\n");
+    assert_eq!(lab.main_log().matches("spawned: 'a'").count(), 1);
+}
+
+/// A thread that stands still, as one in a system call on a disk that hangs; it goes on when this
+/// is dropped.
+struct HangingThread(i32);
+
+impl HangingThread {
+    #[allow(unsafe_code)]
+    fn stop(thread: i32) -> HangingThread {
+        let none = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: these calls take numbers only.
+        unsafe {
+            assert_eq!(libc::ptrace(libc::PTRACE_SEIZE, thread, none, none), 0);
+            assert_eq!(libc::ptrace(libc::PTRACE_INTERRUPT, thread, none, none), 0);
+            assert_eq!(libc::waitpid(thread, none.cast(), libc::__WALL), thread);
+        }
+        HangingThread(thread)
+    }
+}
+
+impl Drop for HangingThread {
+    #[allow(unsafe_code)]
+    fn drop(&mut self) {
+        let none = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: it takes numbers only.
+        unsafe { libc::ptrace(libc::PTRACE_DETACH, self.0, none, none) };
+    }
+}
+
+#[test]
 fn signals_reach_the_program() {
     // Without this: no reload of a web server's workers by `signal HUP`.
     let lab = Lab::new();

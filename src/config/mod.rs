@@ -8,6 +8,7 @@
 
 mod command;
 mod diagnostic;
+mod differences;
 mod environment;
 mod expand;
 mod fake;
@@ -29,6 +30,7 @@ mod value;
 
 pub use command::{CommandProblem, split_command};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use differences::Differences;
 pub use fake::FakeHost;
 pub use host::{Host, RealHost, User};
 pub use model::*;

@@ -57,6 +57,8 @@ pub struct Brain {
 
     /// What the fleet has not been told yet.
     pub(super) events: VecDeque<Event>,
+    /// Starts whose log files are being opened, with the end of patience.
+    pub(super) opening: BTreeMap<ProcessId, Stamp>,
     /// Processes whose log files are open and that wait to be started.
     pub(super) starts: VecDeque<ProcessId>,
     /// Programs that ended and whose output is drained, with the end of patience.
@@ -145,6 +147,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         child_limits: settings.child_limits,
         keeper_pid,
         events: VecDeque::new(),
+        opening: BTreeMap::new(),
         starts: VecDeque::new(),
         endings: BTreeMap::new(),
         lost: BTreeMap::new(),
@@ -202,6 +205,7 @@ impl Brain {
             self.vacate(process.slot);
         }
         self.slots = Slots::default();
+        self.opening.clear();
         self.groups.clear();
         self.incoming.clear();
         self.changed.clear();

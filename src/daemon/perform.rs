@@ -117,6 +117,7 @@ impl Brain {
             if let Some(run) = &process.run {
                 self.let_go(run.id);
             }
+            self.opening.remove(id);
             self.changed.remove(id);
             self.slots.give_back(process.slot);
             self.vacate(process.slot);

@@ -2,14 +2,12 @@
 //!
 //! A broken file changes nothing: it is read whole and found good before anything is touched.
 
-use std::collections::BTreeMap;
-
 use async_std::channel::Sender;
 
 use super::brain::Brain;
 use super::questions::{Asker, send};
 use super::sentences::{self, say};
-use crate::config::{self, Config, Diagnostics, GroupConfig, RealHost, Severity};
+use crate::config::{self, Diagnostics, Differences, GroupConfig, RealHost, Severity};
 use crate::control::{Answer, AvailView, ConfiguredView, DifferenceKind, Failure};
 use crate::fleet::{GroupPolicy, ProcessName, Refusal, Report, Request};
 
@@ -28,8 +26,7 @@ impl Brain {
 
     /// Groups that differ between what is in force and what was last read.
     fn differences(&self) -> Differences {
-        let in_force: Vec<&GroupConfig> = self.groups.values().collect();
-        Differences::between(&in_force, &self.last_read)
+        Differences::between(&self.groups, &self.last_read.groups)
     }
 
     pub(super) fn reread(&mut self, reply: &Sender<Answer>) {
@@ -43,31 +40,15 @@ impl Brain {
             return refuse_configuration(reply, &diagnostics);
         }
         let differences = self.differences();
-        let kinds = [
-            (
-                DifferenceKind::Available,
-                differences.added.keys().collect::<Vec<_>>(),
-            ),
-            (
-                DifferenceKind::Changed,
-                differences.changed.keys().collect(),
-            ),
-            (
-                DifferenceKind::Disappeared,
-                differences.removed.iter().collect(),
-            ),
-        ];
-        for (kind, groups) in kinds {
+        let tell = |kind, groups: &mut dyn Iterator<Item = &String>| {
             for group in groups {
-                send(
-                    reply,
-                    Answer::Difference {
-                        group: group.clone(),
-                        kind,
-                    },
-                );
+                let group = group.clone();
+                send(reply, Answer::Difference { group, kind });
             }
-        }
+        };
+        tell(DifferenceKind::Available, &mut differences.added.keys());
+        tell(DifferenceKind::Changed, &mut differences.changed.keys());
+        tell(DifferenceKind::Disappeared, &mut differences.removed.iter());
         send(reply, Answer::Done);
     }
 
@@ -236,47 +217,6 @@ impl Brain {
             .map(|group| (group.name.clone(), group))
             .collect();
         self.ask_fleet(request, None);
-    }
-}
-
-/// Groups that differ between two configurations.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Differences {
-    added: BTreeMap<String, GroupConfig>,
-    changed: BTreeMap<String, GroupConfig>,
-    removed: Vec<String>,
-}
-
-impl Differences {
-    fn between(in_force: &[&GroupConfig], wanted: &Config) -> Differences {
-        let mut differences = Differences::default();
-        let now: BTreeMap<&str, &GroupConfig> = in_force
-            .iter()
-            .map(|group| (group.name.as_str(), *group))
-            .collect();
-        for group in &wanted.groups {
-            match now.get(group.name.as_str()) {
-                None => _ = differences.added.insert(group.name.clone(), group.clone()),
-                Some(present) if *present != group => {
-                    differences
-                        .changed
-                        .insert(group.name.clone(), group.clone());
-                }
-                Some(_) => {}
-            }
-        }
-        for group in in_force {
-            if !wanted.groups.iter().any(|wanted| wanted.name == group.name) {
-                differences.removed.push(group.name.clone());
-            }
-        }
-        differences
-    }
-
-    fn keep_only(&mut self, names: &[String]) {
-        self.added.retain(|name, _| names.contains(name));
-        self.changed.retain(|name, _| names.contains(name));
-        self.removed.retain(|name| names.contains(name));
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use async_std::channel::Sender;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -19,6 +20,10 @@ use crate::fleet::{
 };
 use crate::keeper::ParkKey;
 use crate::launch::{self, ChildEnds};
+
+/// How long the log files of a start may take to open. A disk that hangs must not leave a program
+/// in STARTING for ever; the log thread goes on waiting for it, the start does not.
+const OPEN_TIME: Duration = Duration::from_secs(10);
 
 /// The pipes of a run: our ends and the program's.
 struct Pipes {
@@ -94,9 +99,43 @@ impl Brain {
             outstanding: channels.len() as u8,
             failure: None,
         });
+        self.opening.insert(id, self.now.stamp.after(OPEN_TIME));
         for channel in channels {
             let sink = process.sink(*channel, self.supervisord.strip_ansi);
             self.plane.prepare(stream_of(id, *channel), sink);
+        }
+    }
+
+    /// Gives up the starts whose log files could not be opened in time. The report that comes
+    /// after all finds nobody waiting, or the next attempt, which it serves as well.
+    pub(super) fn give_up_opening(&mut self) {
+        if !self.reports.is_empty() {
+            // It is we who are late: what they say comes first.
+            return;
+        }
+        let now = self.now.stamp;
+        let overdue: Vec<ProcessId> = self
+            .opening
+            .iter()
+            .filter(|(_, due)| **due <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in overdue {
+            self.opening.remove(&id);
+            let Some(process) = self.processes.get_mut(&id) else {
+                continue;
+            };
+            if process.preparing.take().is_some() {
+                let reason = format!(
+                    "opening its log files takes longer than {} s; does their disk hang?",
+                    OPEN_TIME.as_secs()
+                );
+                let failure = no_dispatchers(&process.name.process, &reason);
+                self.events.push_back(Event::SpawnFailed {
+                    process: id,
+                    failure,
+                });
+            }
         }
     }
 
@@ -120,6 +159,7 @@ impl Brain {
         if preparing.outstanding > 0 {
             return;
         }
+        self.opening.remove(&id);
         match process
             .preparing
             .take()
@@ -127,14 +167,7 @@ impl Brain {
         {
             None => self.starts.push_back(id),
             Some(reason) => {
-                let text = format!(
-                    "unknown error making dispatchers for '{}': {reason}",
-                    process.name.process
-                );
-                let failure = SpawnFailure {
-                    kind: SpawnFailureKind::Other,
-                    text,
-                };
+                let failure = no_dispatchers(&process.name.process, &reason);
                 self.events.push_back(Event::SpawnFailed {
                     process: id,
                     failure,
@@ -291,6 +324,14 @@ fn make_pipes(process: &Process, id: ProcessId, run: RunId) -> io::Result<Pipes>
         outputs,
         child,
     })
+}
+
+/// Supervisor's words for a start whose log files cannot be had.
+fn no_dispatchers(name: &str, reason: &str) -> SpawnFailure {
+    SpawnFailure {
+        kind: SpawnFailureKind::Other,
+        text: format!("unknown error making dispatchers for '{name}': {reason}"),
+    }
 }
 
 fn pipe_failure(name: &str, error: &io::Error) -> SpawnFailure {

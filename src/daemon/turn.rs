@@ -102,8 +102,9 @@ impl Brain {
 
     /// The earliest moment at which something is due by itself.
     fn next_deadline(&self) -> Option<Stamp> {
-        let endings = self.endings.values().chain(self.lost.values()).copied();
-        self.fleet.next_deadline().into_iter().chain(endings).min()
+        let patience = self.endings.values().chain(self.lost.values());
+        let patience = patience.chain(self.opening.values()).copied();
+        self.fleet.next_deadline().into_iter().chain(patience).min()
     }
 
     /// Takes what has come, in the fixed order; returns how much it was.
@@ -147,6 +148,7 @@ impl Brain {
         }
         self.end_lost();
         self.end_overdue();
+        self.give_up_opening();
         self.events.push_back(Event::Tick);
         self.settle();
         for question in questions {
