@@ -17,7 +17,7 @@ mod host;
 mod ini;
 pub mod model;
 mod nearest;
-mod options;
+pub mod options;
 mod paths;
 mod programs;
 mod python;

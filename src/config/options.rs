@@ -1,7 +1,9 @@
 //! The one table of options: what exists, its default, and a sentence of help. The reader warns of
 //! keys that are not in it, and the sample configuration is printed from it.
 
+use super::model::Signal;
 use super::nearest::nearest;
+use super::programs::EVENTS;
 
 /// One option of a kind of section.
 #[derive(Debug, Clone, Copy)]
@@ -248,6 +250,33 @@ pub fn nearest_section(section: &str) -> Option<&'static str> {
     )
 }
 
+/// The value that was probably meant, for options with a closed list of them.
+pub fn nearest_value(option: &str, typed: &str) -> Option<&'static str> {
+    const TRUTHS: &[&str] = &["true", "false"];
+    let fixed = match option {
+        "loglevel" => LEVELS,
+        "autorestart" => &["true", "false", "unexpected"],
+        "autostart" | "redirect_stderr" | "stopasgroup" | "killasgroup" | "nodaemon" | "silent"
+        | "nocleanup" | "strip_ansi" => TRUTHS,
+        "events" => EVENTS,
+        "stdout_logfile_rotate" | "stderr_logfile_rotate" | "logfile_rotate" => {
+            &["hourly", "daily", "weekly"]
+        }
+        "stopsignal" => return nearest(typed.trim_start_matches("SIG"), Signal::names()),
+        _ => return None,
+    };
+    let words = || fixed.iter().copied();
+    typed
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !words().any(|known| known.eq_ignore_ascii_case(word)))
+        .find_map(|word| nearest(word, words()))
+}
+
+const LEVELS: &[&str] = &[
+    "critical", "error", "warn", "info", "debug", "trace", "blather",
+];
+
 /// A commented configuration with every option at its default.
 pub fn sample() -> String {
     let sections: [(&str, &str, &[OptionInfo]); 7] = [
@@ -294,5 +323,39 @@ pub fn sample() -> String {
         "\n[rpcinterface:supervisor]\n\
          supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",
     );
+    text
+}
+
+/// The sections of docs/configuration.md that list every option, as Markdown tables.
+pub fn reference() -> String {
+    let sections: [(&str, &[OptionInfo]); 9] = [
+        ("[supervisord]", SUPERVISORD),
+        ("[unix_http_server]", UNIX_SERVER),
+        ("[inet_http_server]", INET_SERVER),
+        ("[supervisorctl]", SUPERVISORCTL),
+        ("[include]", INCLUDE),
+        ("[program:NAME]", PROGRAM),
+        ("[fcgi-program:NAME], beside those of a program", FCGI),
+        ("[eventlistener:NAME], beside those of a program", LISTENER),
+        ("[group:NAME]", GROUP),
+    ];
+    let mut text = String::new();
+    for (title, options) in sections {
+        text.push_str(&format!(
+            "\n## {title}\n\n| option | default | meaning |\n|---|---|---|\n"
+        ));
+        for OptionInfo {
+            name,
+            default,
+            help,
+        } in options
+        {
+            let default = match *default {
+                "" => String::new(),
+                default => format!("`{default}`"),
+            };
+            text.push_str(&format!("| `{name}` | {default} | {help} |\n"));
+        }
+    }
     text
 }

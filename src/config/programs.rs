@@ -345,7 +345,7 @@ fn fast_cgi<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> FastCgiConfig {
 }
 
 /// Event names, concrete and abstract.
-const EVENTS: &[&str] = &[
+pub(super) const EVENTS: &[&str] = &[
     "EVENT",
     "PROCESS_STATE",
     "PROCESS_STATE_STARTING",

@@ -605,9 +605,11 @@ fn groups(reader: &mut Reader<'_>, inherited: &Inherited) -> Vec<GroupConfig> {
                         let (kind, name) = section.name.split_once(':')?;
                         (kind == "program" || kind == "fcgi-program").then_some(name)
                     });
-                    let meant = nearest(member, known)
-                        .map_or_else(String::new, |meant| format!("one that exists: {meant}?"));
-                    reader.refuse(&scope, "programs", &words, &meant);
+                    let expected = match nearest(member, known) {
+                        Some(meant) => format!("names of programs; did you mean {meant}?"),
+                        None => "names of programs".to_owned(),
+                    };
+                    reader.refuse(&scope, "programs", &words, &expected);
                 }
                 _ => {
                     let words = format!(

@@ -7,6 +7,7 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::expand::{ExpandProblem, Word, expand};
 use super::host::Host;
 use super::ini::{Document, Entry, Section};
+use super::options;
 use super::value::Refused;
 
 /// What is read, the machine it is read on, and what was found wrong so far.
@@ -136,7 +137,11 @@ impl<'a> Reader<'a> {
         match parse(&text) {
             Ok(value) => value,
             Err(refused) => {
-                self.refuse(scope, option, &refused.words, refused.expected);
+                let expected = match options::nearest_value(option, &text) {
+                    Some(meant) => format!("{}; did you mean {meant}?", refused.expected),
+                    None => refused.expected.to_owned(),
+                };
+                self.refuse(scope, option, &refused.words, &expected);
                 default
             }
         }
@@ -148,9 +153,11 @@ impl<'a> Reader<'a> {
             .entry(scope, option)
             .map_or(scope.section.origin, |entry| entry.origin);
         let file = self.document.file(origin).name.clone();
+        // Python's name for it helps only those who know Python.
+        let plain = words.replace("invalid literal for int() with base 10: ", "not a number: ");
         let message = match expected.is_empty() {
-            true => words.to_owned(),
-            false => format!("{words} (expected {expected})"),
+            true => plain,
+            false => format!("{plain} (expected {expected})"),
         };
         let mut diagnostic = Diagnostic::error(message)
             .at(&file, origin.line)

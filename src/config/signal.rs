@@ -55,6 +55,11 @@ pub enum SignalProblem {
 }
 
 impl Signal {
+    /// Every name, without `SIG`.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().flat_map(|(_, names)| names.iter().copied())
+    }
+
     /// Reads a name with or without `SIG` in any case, a number, or `RTMIN+n`.
     ///
     /// Python also takes 0 and names such as `SIG_IGN`; they would deliver nothing, so they are

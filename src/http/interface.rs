@@ -384,6 +384,8 @@ impl Interface {
         loop {
             match answers.recv().await {
                 Ok(Answer::Done) => return Ok(items),
+                // Where a log is, is a whole answer.
+                Ok(log @ Answer::Log(_)) => return Ok(vec![log]),
                 Ok(Answer::Failed(failure)) => return Err(Fault::failed(&failure, asked)),
                 Ok(item) => items.push(item),
                 Err(_) => {

@@ -26,8 +26,13 @@ pub async fn read(path: PathBuf, offset: i64, length: i64) -> Result<Value, Faul
 
 /// The tailLog methods: bytes, next offset, whether there was more.
 pub async fn tail(path: PathBuf, offset: i64, length: i64) -> Value {
-    let slice = move || read::tail_slice(&path, offset, length);
-    let tail = async_std::task::spawn_blocking(slice).await;
+    let slice = move || {
+        path.exists()
+            .then(|| read::tail_slice(&path, offset, length))
+    };
+    let Some(tail) = async_std::task::spawn_blocking(slice).await else {
+        return no_tail();
+    };
     Value::Array(vec![
         text(tail.bytes),
         Value::Int(tail.size),

@@ -90,8 +90,12 @@ impl Site {
     }
 
     async fn remote_call(&self, request: Request<Incoming>, peer: Option<Peer>) -> Reply {
-        if !request.headers().contains_key(header::CONTENT_LENGTH) {
-            return refusal(StatusCode::LENGTH_REQUIRED);
+        let length = request.headers().get(header::CONTENT_LENGTH);
+        let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        match length {
+            None => return refusal(StatusCode::LENGTH_REQUIRED),
+            Some(length) if length > REQUEST_MAX => return refusal(StatusCode::PAYLOAD_TOO_LARGE),
+            Some(_) => {}
         }
         let body = match body_of(request).await {
             Ok(body) => body,
