@@ -75,6 +75,8 @@ pub struct Brain {
     pub(super) parts: BTreeMap<Ticket, usize>,
     pub(super) clears: BTreeMap<StreamId, Vec<Ticket>>,
     pub(super) bulletin: Bulletin,
+    /// Why what the predecessor left cannot be read, if so: see [`Brain::stand_by`].
+    pub(super) unreadable_past: Option<String>,
     pub(super) finished: Option<Outcome>,
 }
 
@@ -103,14 +105,13 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         .map_err(|error| format!("the settings left by the boot phase: {error}"))?;
     let (ledger, contents) = Ledger::open(take(&mut parked, ParkKey::Ledger)?)
         .map_err(|error| format!("the ledger: {error}"))?;
-    let legacy = match parked.remove(&ParkKey::Structure) {
-        Some(structure) => Some(read_legacy(&structure, contents)?),
-        None => None,
-    };
+    let legacy = parked
+        .remove(&ParkKey::Structure)
+        .map(|structure| read_legacy(&structure, contents));
     let source = settings.source();
     let supervisord = match &legacy {
-        Some(legacy) => legacy.structure.supervisord.clone(),
-        None => settings.supervisord.clone(),
+        Some(Ok(legacy)) => legacy.structure.supervisord.clone(),
+        _ => settings.supervisord.clone(),
     };
 
     let staging = Staging {
@@ -158,10 +159,12 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         parts: BTreeMap::new(),
         clears: BTreeMap::new(),
         bulletin: Bulletin::default(),
+        unreadable_past: None,
         finished: None,
     };
     match legacy {
-        Some(legacy) => brain.continue_with(legacy, parked, exits, incarnation),
+        Some(Ok(legacy)) => brain.continue_with(legacy, parked, exits, incarnation),
+        Some(Err(reason)) => brain.stand_by(exits, reason),
         None => brain.begin(&settings)?,
     }
     brain.tell_ready();
