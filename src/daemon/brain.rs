@@ -172,7 +172,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         super::detach::let_go_of_terminal();
     }
     while brain.turns().await == Outcome::StartOver {
-        brain.begin_again();
+        brain.begin_again(&settings);
     }
     Ok(brain.leave(&settings))
 }
@@ -197,7 +197,7 @@ impl Brain {
     }
 
     /// After a reload: the same, with the configuration read before everything was stopped.
-    fn begin_again(&mut self) {
+    fn begin_again(&mut self, settings: &Settings) {
         self.finished = None;
         self.fleet = Fleet::new();
         let gone = std::mem::take(&mut self.processes);
@@ -216,6 +216,12 @@ impl Brain {
         self.follow_supervisord();
         self.clean_auto_logs();
         say(sentences::started(self.keeper_pid));
+        if self.last_read.servers != settings.configured_servers {
+            say(sentences::warning(
+                "[unix_http_server] or [inet_http_server] was changed: the sockets and passwords \
+                 stay as they were until the daemon itself is restarted",
+            ));
+        }
         self.add_all();
     }
 
