@@ -23,7 +23,7 @@ use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, Ticket};
 use crate::http::{Credentials, Site, serve_tcp};
 use crate::keeper::{Inheritance, Ledger, Link, ParkKey};
 use crate::launch::{self, Deaths, Limits};
-use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, mainlog};
+use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, Syslog, mainlog};
 
 /// Questions that wait for the turn; sessions wait when there are more.
 const QUESTIONS_MAX: usize = 256;
@@ -121,7 +121,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
     };
     let (plane, reports) =
         Plane::start(staging).map_err(|error| format!("starting the log thread: {error}"))?;
-    start_main_log(&plane, &supervisord, &settings, &mut parked)?;
+    start_main_log(&plane, &supervisord, &settings, keeper_pid, &mut parked)?;
 
     let (ask, questions) = bounded(QUESTIONS_MAX);
     serve(&settings, take_listeners(&mut parked), &ask);
@@ -340,6 +340,7 @@ fn start_main_log(
     plane: &Plane,
     supervisord: &SupervisordConfig,
     settings: &Settings,
+    keeper_pid: i32,
     parked: &mut BTreeMap<ParkKey, OwnedFd>,
 ) -> Result<(), String> {
     let write = take(parked, ParkKey::MainLogWrite)?;
@@ -347,7 +348,12 @@ fn start_main_log(
     plane.prepare(MAIN_LOG, main_sink(supervisord));
     plane.attach(MAIN_LOG, 0, read);
     let echo = settings.echoes_log();
-    mainlog::start(supervisord.loglevel, write, echo)
+    let to_syslog = supervisord.logfile == MainLogTarget::Syslog;
+    let syslog = to_syslog
+        .then(|| Syslog::new(keeper_pid.cast_unsigned()))
+        .transpose()
+        .map_err(|error| format!("a socket for syslog: {error}"))?;
+    mainlog::start(supervisord.loglevel, write, echo, syslog)
         .map_err(|error| format!("starting the main log: {error}"))
 }
 
