@@ -185,6 +185,28 @@ fn hangup_starts_over_with_the_new_configuration() {
 }
 
 #[test]
+fn a_changed_socket_is_not_followed_silently() {
+    // Without this: after a reload the clients of the new configuration find nobody, and nothing
+    // says why.
+    ours_only!();
+    let lab = Lab::with(STAYS);
+    lab.wait_state("a", "RUNNING");
+    let a = lab.pid("a");
+    let told = "stay as they were until the daemon itself is restarted";
+    lab.expect("reload", 0, "Restarted supervisord\n");
+    let a = lab.wait_new_pid("a", a);
+    assert!(!lab.main_log().contains(told));
+    let old = lab.read("supervisord.conf");
+    lab.write(
+        "supervisord.conf",
+        &old.replacen("/sock\n", "/sock\nchmod=0777\n", 1),
+    );
+    lab.expect("reload", 0, "Restarted supervisord\n");
+    lab.wait_main_log(told);
+    lab.wait_new_pid("a", a);
+}
+
+#[test]
 fn a_stray_user_signal_does_not_end_it() {
     // Without this: the signal meant for a program (`kill -USR1`) orphans all of them.
     ours_only!();

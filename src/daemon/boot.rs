@@ -124,6 +124,7 @@ fn become_daemon(
         file,
         supervisord: config.supervisord,
         servers: doors.servers,
+        configured_servers: config.servers,
         detached,
         child_limits,
         notes,

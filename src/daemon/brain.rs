@@ -23,7 +23,7 @@ use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, Ticket};
 use crate::http::{Credentials, Site, serve_tcp};
 use crate::keeper::{Inheritance, Ledger, Link, ParkKey};
 use crate::launch::{self, Deaths, Limits};
-use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, mainlog};
+use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, Syslog, mainlog};
 
 /// Questions that wait for the turn; sessions wait when there are more.
 const QUESTIONS_MAX: usize = 256;
@@ -75,6 +75,8 @@ pub struct Brain {
     pub(super) parts: BTreeMap<Ticket, usize>,
     pub(super) clears: BTreeMap<StreamId, Vec<Ticket>>,
     pub(super) bulletin: Bulletin,
+    /// Why what the predecessor left cannot be read, if so: see [`Brain::stand_by`].
+    pub(super) unreadable_past: Option<String>,
     pub(super) finished: Option<Outcome>,
 }
 
@@ -103,14 +105,13 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         .map_err(|error| format!("the settings left by the boot phase: {error}"))?;
     let (ledger, contents) = Ledger::open(take(&mut parked, ParkKey::Ledger)?)
         .map_err(|error| format!("the ledger: {error}"))?;
-    let legacy = match parked.remove(&ParkKey::Structure) {
-        Some(structure) => Some(read_legacy(&structure, contents)?),
-        None => None,
-    };
+    let legacy = parked
+        .remove(&ParkKey::Structure)
+        .map(|structure| read_legacy(&structure, contents));
     let source = settings.source();
     let supervisord = match &legacy {
-        Some(legacy) => legacy.structure.supervisord.clone(),
-        None => settings.supervisord.clone(),
+        Some(Ok(legacy)) => legacy.structure.supervisord.clone(),
+        _ => settings.supervisord.clone(),
     };
 
     let staging = Staging {
@@ -120,7 +121,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
     };
     let (plane, reports) =
         Plane::start(staging).map_err(|error| format!("starting the log thread: {error}"))?;
-    start_main_log(&plane, &supervisord, &settings, &mut parked)?;
+    start_main_log(&plane, &supervisord, &settings, keeper_pid, &mut parked)?;
 
     let (ask, questions) = bounded(QUESTIONS_MAX);
     serve(&settings, take_listeners(&mut parked), &ask);
@@ -158,10 +159,12 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         parts: BTreeMap::new(),
         clears: BTreeMap::new(),
         bulletin: Bulletin::default(),
+        unreadable_past: None,
         finished: None,
     };
     match legacy {
-        Some(legacy) => brain.continue_with(legacy, parked, exits, incarnation),
+        Some(Ok(legacy)) => brain.continue_with(legacy, parked, exits, incarnation),
+        Some(Err(reason)) => brain.stand_by(exits, reason),
         None => brain.begin(&settings)?,
     }
     brain.tell_ready();
@@ -169,7 +172,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         super::detach::let_go_of_terminal();
     }
     while brain.turns().await == Outcome::StartOver {
-        brain.begin_again();
+        brain.begin_again(&settings);
     }
     Ok(brain.leave(&settings))
 }
@@ -194,7 +197,7 @@ impl Brain {
     }
 
     /// After a reload: the same, with the configuration read before everything was stopped.
-    fn begin_again(&mut self) {
+    fn begin_again(&mut self, settings: &Settings) {
         self.finished = None;
         self.fleet = Fleet::new();
         let gone = std::mem::take(&mut self.processes);
@@ -213,6 +216,12 @@ impl Brain {
         self.follow_supervisord();
         self.clean_auto_logs();
         say(sentences::started(self.keeper_pid));
+        if self.last_read.servers != settings.configured_servers {
+            say(sentences::warning(
+                "[unix_http_server] or [inet_http_server] was changed: the sockets and passwords \
+                 stay as they were until the daemon itself is restarted",
+            ));
+        }
         self.add_all();
     }
 
@@ -331,6 +340,7 @@ fn start_main_log(
     plane: &Plane,
     supervisord: &SupervisordConfig,
     settings: &Settings,
+    keeper_pid: i32,
     parked: &mut BTreeMap<ParkKey, OwnedFd>,
 ) -> Result<(), String> {
     let write = take(parked, ParkKey::MainLogWrite)?;
@@ -338,7 +348,12 @@ fn start_main_log(
     plane.prepare(MAIN_LOG, main_sink(supervisord));
     plane.attach(MAIN_LOG, 0, read);
     let echo = settings.echoes_log();
-    mainlog::start(supervisord.loglevel, write, echo)
+    let to_syslog = supervisord.logfile == MainLogTarget::Syslog;
+    let syslog = to_syslog
+        .then(|| Syslog::new(keeper_pid.cast_unsigned()))
+        .transpose()
+        .map_err(|error| format!("a socket for syslog: {error}"))?;
+    mainlog::start(supervisord.loglevel, write, echo, syslog)
         .map_err(|error| format!("starting the main log: {error}"))
 }
 

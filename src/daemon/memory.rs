@@ -67,6 +67,10 @@ impl Brain {
     /// Writes everything that changed since the last time.
     pub(super) fn remember(&mut self) {
         let unsaved = self.fleet.take_unsaved();
+        if self.unreadable_past.is_some() {
+            // A later binary may be able to read it: it stays as it is.
+            return;
+        }
         self.changed.extend(unsaved.processes);
         if std::mem::take(&mut self.structure_changed) | unsaved.structure {
             self.remember_structure();

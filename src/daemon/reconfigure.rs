@@ -7,13 +7,22 @@ use async_std::channel::Sender;
 use super::brain::Brain;
 use super::questions::{Asker, send};
 use super::sentences::{self, say};
-use crate::config::{self, Diagnostics, Differences, GroupConfig, RealHost, Severity};
+use crate::config::{self, Diagnostic, Diagnostics, Differences, GroupConfig, RealHost, Severity};
 use crate::control::{Answer, AvailView, ConfiguredView, DifferenceKind, Failure};
 use crate::fleet::{GroupPolicy, ProcessName, Refusal, Report, Request};
 
 impl Brain {
     /// Reads the configuration file again; on success it becomes the one last read.
     fn read_configuration(&mut self) -> Result<(), Diagnostics> {
+        if let Some(reason) = &self.unreadable_past {
+            // Following any file would start second copies of what runs.
+            let mut refused = Diagnostics::new();
+            refused.push(Diagnostic::error(format!(
+                "no configuration is followed, for what the last brain left cannot be read \
+                 ({reason}): end the programs that run, then restart the daemon"
+            )));
+            return Err(refused);
+        }
         let loaded = config::load(&RealHost, &self.source)?;
         for notice in &loaded.notices {
             if notice.severity != Severity::Info {
@@ -193,7 +202,8 @@ impl Brain {
     pub(super) fn start_over(&mut self, asker: Asker) {
         if let Err(diagnostics) = self.read_configuration() {
             say(sentences::trouble(
-                "the configuration is broken: everything stays as it is, nothing was restarted",
+                "the configuration cannot be followed: everything stays as it is, nothing was \
+                 restarted",
             ));
             for diagnostic in diagnostics.iter() {
                 say(sentences::trouble(diagnostic));

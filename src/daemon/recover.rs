@@ -65,6 +65,21 @@ pub fn read_legacy(structure: &OwnedFd, ledger: Contents) -> Result<Legacy, Stri
 }
 
 impl Brain {
+    /// What the predecessor left cannot be read, and no successor will read it either. Ending
+    /// would only start a loop of crashes, and starting from the file would run second copies of
+    /// programs that live: this brain serves, starts and stops nothing, and says so. Programs go
+    /// on; their output waits in their pipes, which the keeper holds.
+    pub(super) fn stand_by(&mut self, exits: Vec<ExitRecord>, reason: String) {
+        say(sentences::critical(format!(
+            "what the last brain left cannot be read ({reason}): running programs go on without \
+             supervision, nothing is started or stopped; end them, then restart the daemon"
+        )));
+        self.unreadable_past = Some(reason);
+        for record in exits {
+            self.orphan_ended(record);
+        }
+    }
+
     /// Continues where the predecessor stopped.
     pub(super) fn take_over(
         &mut self,
@@ -287,5 +302,37 @@ fn adopted_run(
         stdin,
         adopted: true,
         ending: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{FakeHost, Source, load};
+
+    #[test]
+    fn what_cannot_be_read_is_told_and_not_guessed() {
+        let read = |bytes: &[u8]| {
+            let memory = blob::write("test", bytes).unwrap();
+            read_legacy(&memory, Contents::default()).unwrap_err()
+        };
+        let source = Source {
+            file: None,
+            overrides: Default::default(),
+        };
+        let defaults = load(&FakeHost::new(), &source).unwrap();
+        let empty = Structure {
+            version: STRUCTURE_VERSION + 1,
+            fleet: Fleet::new().structure(),
+            supervisord: defaults.config.supervisord,
+            groups: BTreeMap::new(),
+            incoming: BTreeMap::new(),
+            members: BTreeMap::new(),
+        };
+        let newer = postcard::to_stdvec(&empty).unwrap();
+        let version = format!("the structure has version {}", STRUCTURE_VERSION + 1);
+        assert!(read(&newer).starts_with(&version));
+        assert!(read(&newer[..newer.len() / 2]).starts_with("the structure: "));
+        assert!(read(b"").starts_with("the structure: "));
     }
 }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub supervisord: SupervisordConfig,
     /// What we listen on, in the order of the keeper's listeners.
     pub servers: Vec<ServerConfig>,
+    /// The servers as configured at boot, served or not.
+    pub configured_servers: Vec<ServerConfig>,
     /// Runs in the background.
     pub detached: bool,
     /// What every program gets.

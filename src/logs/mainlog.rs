@@ -14,6 +14,7 @@ use flexi_logger::writers::LogWriter;
 use flexi_logger::{DeferredNow, ErrorChannel, LogSpecification, Logger, LoggerHandle};
 use log::{Level, LevelFilter, Record};
 
+use super::syslog::Syslog;
 use crate::config::LogLevel;
 
 /// Targets that carry the two levels `log` does not have.
@@ -23,11 +24,12 @@ const BLATHER: &str = "blather";
 static HANDLE: OnceLock<LoggerHandle> = OnceLock::new();
 
 /// Starts the main log. `pipe` is its write end, in non-blocking mode; `echo` copies every line
-/// to standard output.
-pub fn start(level: LogLevel, pipe: OwnedFd, echo: bool) -> io::Result<()> {
+/// to standard output, `syslog` gets the same lines.
+pub fn start(level: LogLevel, pipe: OwnedFd, echo: bool, syslog: Option<Syslog>) -> io::Result<()> {
     let writer = PipeWriter {
         pipe,
         echo,
+        syslog,
         dropped: AtomicU64::new(0),
     };
     let handle = Logger::with(specification(level))
@@ -101,6 +103,7 @@ fn format_line(now: &mut DeferredNow, record: &Record<'_>) -> String {
 struct PipeWriter {
     pipe: OwnedFd,
     echo: bool,
+    syslog: Option<Syslog>,
     dropped: AtomicU64,
 }
 
@@ -110,6 +113,10 @@ impl LogWriter for PipeWriter {
         if self.echo {
             // A broken standard output must not disturb the log file.
             let _ = io::stdout().write_all(line.as_bytes());
+        }
+        if let Some(syslog) = &self.syslog {
+            // Syslog has no place to tell that it is not there.
+            let _ = syslog.send(&line);
         }
         let dropped = self.dropped.load(Ordering::Relaxed);
         if dropped > 0 {

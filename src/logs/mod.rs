@@ -19,7 +19,9 @@ mod splice;
 mod stall;
 mod stream;
 mod strip;
+mod syslog;
 mod target;
 mod thread;
 
 pub use plane::*;
+pub use syslog::Syslog;
