@@ -35,8 +35,8 @@ demo-stop: ## Stop the daemon of the demo
 test: ## Everything that is checked before a change is accepted
 	$(CARGO) test --no-fail-fast
 
-bench: ## Measure, side by side with peers
-	$(CARGO) bench
+bench: build ## Measure, side by side with peers
+	@APPCTL=$(CURDIR)/$(BINARY) $(CARGO) bench --bench side_by_side
 
 fmt: ## Format the sources
 	$(CARGO) fmt

@@ -1,0 +1,258 @@
+//! Measures appctl beside its peers in one run, and prints a table: Python Supervisor (installed
+//! from PyPI under the target directory), and the least that a supervisor can do in C.
+//!
+//! `make bench` runs it on the static release binary. Absolute times depend on the machine; what
+//! counts are the ratios.
+
+mod pure;
+mod stage;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use stage::{Peer, Stage};
+
+/// One line of the table.
+struct Row {
+    what: String,
+    ours: String,
+    peers: String,
+    target: &'static str,
+}
+
+fn main() {
+    let only = std::env::args()
+        .nth(1)
+        .filter(|word| !word.starts_with('-'));
+    let wanted = |name: &str| {
+        only.as_ref()
+            .is_none_or(|only| name.contains(only.as_str()))
+    };
+    let parts: [(&str, fn() -> Vec<Row>); 7] = [
+        ("pure", pure_code),
+        ("boot", boot),
+        ("status", status),
+        ("restart", restart),
+        ("idle", idle),
+        ("log", log),
+        ("size", size),
+    ];
+    println!("| what | appctl | peers | target |\n|---|---|---|---|");
+    for (name, part) in parts {
+        if wanted(name) {
+            for row in part() {
+                let Row {
+                    what,
+                    ours,
+                    peers,
+                    target,
+                } = row;
+                println!("| {what} | {ours} | {peers} | {target} |");
+            }
+        }
+    }
+}
+
+fn row(what: impl Into<String>, ours: String, peers: String, target: &'static str) -> Row {
+    Row {
+        what: what.into(),
+        ours,
+        peers,
+        target,
+    }
+}
+
+fn shown(time: Duration) -> String {
+    format!("{:.2} ms", time.as_secs_f64() * 1e3)
+}
+
+/// `name TIME (N.NN×)`: how many times the first the second is.
+fn beside(name: &str, ours: Duration, theirs: Option<Duration>) -> String {
+    match theirs {
+        None => format!("{name} not installed"),
+        Some(theirs) => {
+            let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
+            format!("{name} {} (ours is {ratio:.3} of it)", shown(theirs))
+        }
+    }
+}
+
+/// The middle one.
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn pure_code() -> Vec<Row> {
+    let parse = median((0..9).map(|_| pure::parse(1_000)).collect());
+    let events = pure::events_per_second(1_000);
+    vec![
+        row(
+            "a configuration of 1,000 programs read",
+            shown(parse),
+            String::new(),
+            "",
+        ),
+        row(
+            "state machine",
+            format!("{:.1} million events/s", events / 1e6),
+            String::new(),
+            "",
+        ),
+    ]
+}
+
+fn boot() -> Vec<Row> {
+    [100, 1_000]
+        .into_iter()
+        .map(|count| {
+            let time = |peer| {
+                let times: Option<Vec<Duration>> = (0..3)
+                    .map(|_| Stage::open(peer, count, "").map(|stage| stage.boot))
+                    .collect();
+                times.map(median)
+            };
+            let ours = time(Peer::Appctl).unwrap_or_default();
+            let peers = [
+                beside("C loop", ours, time(Peer::Loop)),
+                beside("supervisord", ours, time(Peer::Supervisor)),
+            ];
+            let target = if count == 1_000 {
+                "≤ 2.5 of the C loop"
+            } else {
+                ""
+            };
+            row(
+                format!("{count} programs started"),
+                shown(ours),
+                peers.join("; "),
+                target,
+            )
+        })
+        .collect()
+}
+
+fn status() -> Vec<Row> {
+    let time = |peer, rounds| {
+        let stage = Stage::open(peer, 100, "")?;
+        let ask = |_| {
+            let began = Instant::now();
+            stage.client(&["status"]);
+            began.elapsed()
+        };
+        Some(median((0..rounds).map(ask).collect()))
+    };
+    let ours = time(Peer::Appctl, 31).unwrap_or_default();
+    let theirs = time(Peer::Supervisor, 5);
+    vec![row(
+        "status of 100 programs",
+        shown(ours),
+        beside("supervisorctl", ours, theirs),
+        "≤ 0.02 of supervisorctl",
+    )]
+}
+
+fn restart() -> Vec<Row> {
+    let time = |peer, rounds| {
+        let mut stage = Stage::open(peer, 1, "startsecs=0\nautorestart=true\n")?;
+        let round = |_| stage.kill_and_wait();
+        Some(median((0..rounds).map(round).collect()))
+    };
+    let ours = time(Peer::Appctl, 31).unwrap_or_default();
+    let peers = [
+        beside("C loop", ours, time(Peer::Loop, 31)),
+        beside("supervisord", ours, time(Peer::Supervisor, 3)),
+    ];
+    vec![row(
+        "a killed program's successor runs",
+        shown(ours),
+        peers.join("; "),
+        "≤ 2 of the C loop",
+    )]
+}
+
+fn idle() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (count, target) in [(100, "< 6 MB"), (1_000, "< 12 MB")] {
+        let measure = |peer| {
+            let stage = Stage::open(peer, count, "")?;
+            stage.settle();
+            let before = stage.switches();
+            std::thread::sleep(Duration::from_secs(3));
+            Some((stage.pss_kilobytes(), stage.switches() - before))
+        };
+        let (pss, switches) = measure(Peer::Appctl).unwrap_or_default();
+        let theirs = measure(Peer::Supervisor);
+        let megabytes = |kilobytes: u64| format!("{:.1} MB", kilobytes as f64 / 1024.0);
+        let per_second = |switches: u64| format!("{:.1}/s", switches as f64 / 3.0);
+        let of_peer = |show: &dyn Fn((u64, u64)) -> String| {
+            theirs.map_or_else(
+                || "supervisord not installed".to_owned(),
+                |figures| format!("supervisord {}", show(figures)),
+            )
+        };
+        rows.push(row(
+            format!("memory (PSS) with {count} idle programs"),
+            megabytes(pss),
+            of_peer(&|(pss, _)| megabytes(pss)),
+            target,
+        ));
+        rows.push(row(
+            format!("wake-ups with {count} idle programs"),
+            per_second(switches),
+            of_peer(&|(_, switches)| per_second(switches)),
+            "0",
+        ));
+    }
+    rows
+}
+
+fn log() -> Vec<Row> {
+    const GIBIBYTE: u64 = 1 << 30;
+    let cat = stage::cat(GIBIBYTE);
+    let ours = stage::logged(Peer::Appctl, GIBIBYTE);
+    // A quarter, for it takes its time.
+    let theirs = stage::logged(Peer::Supervisor, GIBIBYTE / 4);
+    let rate = |bytes: u64, time: Duration| bytes as f64 / 1e6 / time.as_secs_f64();
+    let Some((time, cpu)) = ours else {
+        return vec![row(
+            "log",
+            "lines are missing".to_owned(),
+            String::new(),
+            "",
+        )];
+    };
+    let (ours, cat) = (rate(GIBIBYTE, time), rate(GIBIBYTE, cat));
+    let of_cat = ours / cat;
+    let mut rows = vec![row(
+        "1 GiB logged, 50 MB × 10 rotation, every line verified",
+        format!("{ours:.0} MB/s"),
+        format!("cat >file {cat:.0} MB/s (ours is {of_cat:.2} of it)"),
+        "≥ 0.9 of cat",
+    )];
+    if let Some((their_time, their_cpu)) = theirs {
+        let per_gibibyte = 4 * their_cpu;
+        let share = cpu.as_secs_f64() / per_gibibyte.as_secs_f64();
+        rows.push(row(
+            "processor time for that",
+            shown(cpu),
+            format!(
+                "supervisord {} (ours is {share:.2} of it), at {:.0} MB/s",
+                shown(per_gibibyte),
+                rate(GIBIBYTE / 4, their_time)
+            ),
+            "≤ 0.5 of supervisord",
+        ));
+    }
+    rows
+}
+
+fn size() -> Vec<Row> {
+    let bytes = fs::metadata(stage::appctl()).map_or(0, |metadata| metadata.len());
+    vec![row(
+        "binary",
+        format!("{:.2} MB", bytes as f64 / 1e6),
+        String::new(),
+        "< 5 MB",
+    )]
+}
