@@ -1,7 +1,11 @@
-//! Reads a log file by offset, and notices when it was rotated or cleared.
+//! Reads a log file by offset, and goes on in its successors when it was rotated, however often
+//! that happened since the last look, or cleared.
 //!
-//! TO BE SWAPPED for the follower of `logs` once that is there: [`LogFile::grown`] looks at the
-//! file four times a second, where the log thread could tell.
+//! A rotation gives every file a higher number, so the file that follows ours is found by walking
+//! from the youngest (the bare name) to older ones, `.1`, `.2` and so on, until ours comes: the last
+//! one before it is the next to be read. Where ours has fallen off the end, or was deleted, the walk
+//! ends at the file that was older than ours, or at the end of the numbers. Both files are held
+//! open, so their inodes cannot be given to others meanwhile.
 //!
 //! Every look at the disk runs on the pool for blocking work: a slow disk slows only its reader.
 //! Must never: open anything but a regular file, hold more than one block.
@@ -9,7 +13,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_io::Timer;
@@ -32,11 +36,16 @@ pub enum Found {
     Restarted,
 }
 
+/// Numbers without a file after which there are no more: a rotation that is under way leaves one.
+const GAP_MAX: u32 = 3;
+
 /// An open log file.
 #[derive(Debug)]
 pub struct LogFile {
     path: PathBuf,
     file: File,
+    /// The next older one.
+    older: Option<File>,
 }
 
 impl LogFile {
@@ -45,7 +54,8 @@ impl LogFile {
         spawn_blocking(move || {
             let file = open(&path)?;
             let size = file.metadata()?.len();
-            Ok((LogFile { path, file }, size))
+            let older = open(&numbered(&path, 1)).ok();
+            Ok((LogFile { path, file, older }, size))
         })
         .await
     }
@@ -84,27 +94,64 @@ impl LogFile {
         if ours.len() < offset {
             return Ok(Found::Restarted);
         }
-        let current = match open(&self.path) {
-            // Between the two steps of a rotation there is no file.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-            opened => opened?,
-        };
-        let about = current.metadata()?;
-        if (about.dev(), about.ino()) == (ours.dev(), ours.ino()) {
+        let Some(successor) = self.successor()? else {
             return Ok(Found::Nothing);
-        }
+        };
         // What was written between our last read and the rotation.
         let bytes = read_at(&self.file, offset, RAW_MAX as u64)?;
         if !bytes.is_empty() {
             return Ok(Found::Bytes(bytes));
         }
-        self.file = current;
+        self.older = Some(std::mem::replace(&mut self.file, successor));
         Ok(Found::Restarted)
+    }
+
+    /// The file that follows ours; none if ours is the youngest, or a rotation is under way.
+    fn successor(&self) -> io::Result<Option<File>> {
+        let ours = identity(&self.file)?;
+        let older = self.older.as_ref().map(identity).transpose()?;
+        let mut successor = None;
+        let (mut number, mut gap) = (0, 0);
+        while gap < GAP_MAX {
+            match open(&numbered(&self.path, number)) {
+                Ok(file) => {
+                    let found = identity(&file)?;
+                    if found == ours || Some(found) == older {
+                        break;
+                    }
+                    successor = Some(file);
+                    gap = 0;
+                }
+                // Without the youngest a rotation is under way, and the walk would be for nothing.
+                Err(error) if number == 0 && error.kind() == io::ErrorKind::NotFound => break,
+                Err(error) if number == 0 => return Err(error),
+                Err(_) => gap += 1,
+            }
+            number += 1;
+        }
+        Ok(successor)
     }
 }
 
+/// The file of that number; 0 is the youngest, which has none.
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    match number {
+        0 => path.to_owned(),
+        number => {
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!(".{number}"));
+            name.into()
+        }
+    }
+}
+
+fn identity(file: &File) -> io::Result<(u64, u64)> {
+    let about = file.metadata()?;
+    Ok((about.dev(), about.ino()))
+}
+
 /// Opens without waiting for the other end of a FIFO, and refuses what is no regular file.
-fn open(path: &PathBuf) -> io::Result<File> {
+fn open(path: &Path) -> io::Result<File> {
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = OpenOptions::new()
         .read(true)
@@ -170,6 +217,62 @@ mod tests {
             let (_, found) = log.next(0).await;
             assert_eq!(found.unwrap(), Found::Nothing);
         });
+    }
+
+    /// Shifts `log` as the log plane does, keeping two, and begins a new one.
+    fn rotate(folder: &Path, text: &str) {
+        for number in [1, 0] {
+            let _ = fs::rename(
+                numbered(&folder.join("log"), number),
+                numbered(&folder.join("log"), number + 1),
+            );
+        }
+        fs::write(folder.join("log"), text).unwrap();
+    }
+
+    /// Reads until there is nothing more.
+    fn rest(mut log: LogFile, mut offset: u64) -> (LogFile, u64, String) {
+        let mut all = String::new();
+        loop {
+            let (next, found) = block_on(log.next(offset));
+            log = next;
+            match found.unwrap() {
+                Found::Bytes(bytes) => {
+                    offset += bytes.len() as u64;
+                    all.push_str(std::str::from_utf8(&bytes).unwrap());
+                }
+                Found::Restarted => offset = 0,
+                Found::Nothing => return (log, offset, all),
+            }
+        }
+    }
+
+    #[test]
+    fn several_rotations_between_two_looks_lose_nothing_that_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        fs::write(at.join("log.1"), "old").unwrap();
+        fs::write(at.join("log"), "a").unwrap();
+        let (log, _) = block_on(LogFile::open(at.join("log"))).unwrap();
+        let (log, offset, seen) = rest(log, 0);
+        assert_eq!(seen, "a");
+        rotate(at, "b");
+        rotate(at, "c");
+        let (log, offset, seen) = rest(log, offset);
+        assert_eq!(seen, "bc");
+        // Ours falls off the end.
+        for text in ["d", "e", "f"] {
+            rotate(at, text);
+        }
+        let (log, offset, seen) = rest(log, offset);
+        assert_eq!(seen, "def");
+        // Cleared: what is older is not told again.
+        fs::remove_file(at.join("log")).unwrap();
+        let (log, offset, seen) = rest(log, offset);
+        assert_eq!(seen, "");
+        fs::write(at.join("log"), "g").unwrap();
+        let (_, _, seen) = rest(log, offset);
+        assert_eq!(seen, "g");
     }
 
     #[test]
