@@ -20,6 +20,9 @@ struct Row {
     target: &'static str,
 }
 
+/// The name to ask for it by, and what measures it.
+type Part = (&'static str, fn() -> Vec<Row>);
+
 fn main() {
     let only = std::env::args()
         .nth(1)
@@ -28,7 +31,7 @@ fn main() {
         only.as_ref()
             .is_none_or(|only| name.contains(only.as_str()))
     };
-    let parts: [(&str, fn() -> Vec<Row>); 7] = [
+    let parts: [Part; 7] = [
         ("pure", pure_code),
         ("boot", boot),
         ("status", status),

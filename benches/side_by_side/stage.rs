@@ -381,5 +381,5 @@ fn verify(directory: &Path, lines: u64) -> bool {
         .chunks(64)
         .map(|line| std::str::from_utf8(&line[..20]).ok()?.parse::<u64>().ok());
     let first = lines - (text.len() / 64) as u64;
-    text.len() % 64 == 0 && numbers.eq((first..lines).map(Some))
+    text.len().is_multiple_of(64) && numbers.eq((first..lines).map(Some))
 }
