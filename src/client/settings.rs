@@ -78,8 +78,8 @@ pub fn check(file: Option<&Path>, argv0: &str, strict: bool) -> u8 {
         Err(diagnostics) => (diagnostics.into_vec(), true),
     };
     let mut warned = false;
-    for notice in notices
-        .iter()
+    for notice in config::by_place(&notices)
+        .into_iter()
         .filter(|notice| notice.severity != Severity::Info)
     {
         warned = true;

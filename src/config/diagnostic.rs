@@ -221,11 +221,29 @@ impl From<Diagnostic> for Diagnostics {
     }
 }
 
-/// One line for each.
+/// Findings in the order in which a person walks through the files: what has no place first, then
+/// file by file as they were met, from top to bottom.
+pub fn by_place(findings: &[Diagnostic]) -> Vec<&Diagnostic> {
+    let mut files: Vec<Option<&str>> = vec![None];
+    for finding in findings {
+        if !files.contains(&finding.file.as_deref()) {
+            files.push(finding.file.as_deref());
+        }
+    }
+    let file = |finding: &Diagnostic| {
+        let name = finding.file.as_deref();
+        files.iter().position(|file| *file == name)
+    };
+    let mut sorted: Vec<&Diagnostic> = findings.iter().collect();
+    sorted.sort_by_key(|finding| (file(finding), finding.line));
+    sorted
+}
+
+/// One line for each, by place.
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.list
-            .iter()
+        by_place(&self.list)
+            .into_iter()
             .try_for_each(|diagnostic| writeln!(f, "{diagnostic}"))
     }
 }
@@ -252,6 +270,30 @@ mod tests {
             "c.conf:3: [program:a] stopsignal: 'FOO' is not a signal"
         );
         assert_eq!(error.as_supervisor("bad").for_supervisor(), "bad");
+    }
+
+    #[test]
+    fn are_read_from_top_to_bottom() {
+        let at = |file, line| Diagnostic::error("e").at(file, line);
+        let told = [
+            at("main", 9),
+            at("extra", 1),
+            Diagnostic::error("e"),
+            at("main", 3),
+        ];
+        let places: Vec<_> = by_place(&told)
+            .into_iter()
+            .map(|one| (one.file.as_deref(), one.line))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                (None, None),
+                (Some("main"), Some(3)),
+                (Some("main"), Some(9)),
+                (Some("extra"), Some(1)),
+            ]
+        );
     }
 
     #[test]

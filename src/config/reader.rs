@@ -155,6 +155,11 @@ impl<'a> Reader<'a> {
         let file = self.document.file(origin).name.clone();
         // Python's name for it helps only those who know Python.
         let plain = words.replace("invalid literal for int() with base 10: ", "not a number: ");
+        // The place says the section already.
+        let plain = match plain.strip_prefix(&format!("[{}] ", scope.section.name)) {
+            Some(rest) => rest.to_owned(),
+            None => plain,
+        };
         let message = match expected.is_empty() {
             true => plain,
             false => format!("{plain} (expected {expected})"),
