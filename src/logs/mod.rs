@@ -2,13 +2,14 @@
 //!
 //! Raw streams go by two splices, program pipe → staging pipe → file at offset = file size, so a
 //! SIGKILL at any moment neither loses nor doubles a byte (the staging pipe is parked in the
-//! keeper; a word in shared memory says whose bytes it holds). Streams that must be looked at
-//! take a read-and-transform path. Rotation is decided by pure code and done by file-rotate.
+//! keeper; a word in shared memory says whose bytes it holds). Streams that must be looked at go
+//! through a chain of transformations on that way. Rotation is decided by pure code and done by file-rotate.
 //!
 //! Must never: decide about processes, talk to clients, let the failure of one file reach another
 //! stream. Imports only `config`.
 
 pub mod auto;
+mod chain;
 pub mod mainlog;
 pub mod plane;
 pub mod read;

@@ -10,11 +10,11 @@ use std::time::Instant;
 
 use rustix::io::{Errno, ioctl_fionread};
 
+use super::chain::{Chain, LINE_TIME};
 use super::plane::{SinkConfig, StreamId};
 use super::sink::{Failure, Now, Sink};
-use super::splice::{CHUNK_MAX, Stage, move_directly, read_some};
+use super::splice::{CHUNK_MAX, Place, Stage, move_directly, read_some};
 use super::stall::Backoff;
-use super::strip::Strip;
 use super::target::{self, Kind};
 
 /// Chunks moved for one source before the others get their turn.
@@ -33,6 +33,10 @@ pub(super) struct Source {
     pub pipe: OwnedFd,
     /// Somebody waits until it is empty.
     pub draining: bool,
+    /// What its bytes go through; none if they go as they are.
+    pub chain: Option<Chain>,
+    /// The beginning of a line waits in the pipe, until then at most.
+    pub held: Option<Instant>,
 }
 
 /// What pumping a source came to.
@@ -54,8 +58,7 @@ pub(super) struct Stream {
     id: StreamId,
     pub sink: Sink,
     pub sources: Vec<Source>,
-    strip: Option<Strip>,
-    /// Bytes taken out of a pipe and not written yet. Only streams that cannot be spliced have any.
+    /// Bytes on their way to a target that cannot be spliced to, or in their transformed form.
     buffer: Vec<u8>,
     /// Set while it stalls: when to try again.
     pub retry: Option<(Instant, Backoff)>,
@@ -67,12 +70,10 @@ pub(super) struct Stream {
 
 impl Stream {
     pub fn new(id: StreamId, sink: Sink) -> Stream {
-        let strip = sink.config().strip_ansi.then(Strip::default);
         Stream {
             id,
             sink,
             sources: Vec::new(),
-            strip,
             buffer: Vec::new(),
             retry: None,
             troubled: false,
@@ -82,7 +83,9 @@ impl Stream {
 
     /// Goes on with another sink.
     pub fn change_sink(&mut self, sink: Sink) {
-        self.strip = sink.config().strip_ansi.then(Strip::default);
+        for source in &mut self.sources {
+            source.chain = Chain::of(sink.config());
+        }
         self.unspliceable = false;
         self.sink = sink;
     }
@@ -121,10 +124,18 @@ impl Stream {
 
     /// Writes what was left on the way, after a stall or by a predecessor.
     pub fn flush(&mut self, stage: &mut Stage, now: Now) -> Result<(), Failure> {
-        if stage.held_for(self.id) > 0 {
-            self.empty_stage(stage, now)?;
+        if !self.buffer.is_empty() {
+            self.write_buffer(now)?;
+            // In the stage is what these bytes were made of.
+            return self.end_chunk(stage);
         }
-        self.write_buffer(now)
+        if stage.held_for(self.id) == 0 {
+            return Ok(());
+        }
+        match Chain::of(self.config()) {
+            None => self.empty_stage(stage, now),
+            Some(chain) => self.repeat_chunk(chain, stage, now),
+        }
     }
 
     /// Whether bytes of this stream are on the way.
@@ -153,8 +164,11 @@ impl Stream {
         now: Now,
     ) -> Result<Option<usize>, Failure> {
         let kind = self.sink.kind();
-        if self.strip.is_some() || self.unspliceable || !matches!(kind, Kind::Regular | Kind::Null)
-        {
+        let chained = (self.sources.get(index)).is_some_and(|source| source.chain.is_some());
+        if chained {
+            return self.move_through_chain(index, stage, now);
+        }
+        if self.unspliceable || !matches!(kind, Kind::Regular | Kind::Null) {
             return self.move_through_buffer(index, now);
         }
         let mut end = self.sink.end(now).map_err(Failure::of("open"))?;
@@ -202,7 +216,7 @@ impl Stream {
     }
 
     fn empty_stage(&mut self, stage: &mut Stage, now: Now) -> Result<(), Failure> {
-        if self.sink.kind() == Kind::Regular && !self.unspliceable && self.strip.is_none() {
+        if self.sink.kind() == Kind::Regular && !self.unspliceable {
             let end = self.sink.end(now).map_err(Failure::of("open"))?;
             match stage.empty_into(self.sink.file(), end) {
                 Err(error) if is_refusal_to_splice(&error) => self.unspliceable = true,
@@ -230,11 +244,94 @@ impl Stream {
                 });
             }
         };
-        if let Some(strip) = &mut self.strip {
-            strip.strip(&mut self.buffer);
-        }
         self.write_buffer(now)?;
         Ok(Some(read))
+    }
+
+    /// Looks at what the pipe holds, takes as much as is to be passed on, writes it in its new
+    /// form, and forgets what it was made of only then.
+    fn move_through_chain(
+        &mut self,
+        index: usize,
+        stage: &mut Stage,
+        now: Now,
+    ) -> Result<Option<usize>, Failure> {
+        let reading = "read the pipe of";
+        let place = self.place(now)?;
+        let Some(Source {
+            pipe: source,
+            chain: Some(chain),
+            held,
+            draining,
+            ..
+        }) = self.sources.get_mut(index)
+        else {
+            return Ok(None);
+        };
+        let mut bytes = match stage.look(source) {
+            Ok(bytes) if bytes.is_empty() => return Ok(Some(0)),
+            Ok(bytes) => bytes,
+            Err(error) if is_again(&error) => return Ok(None),
+            Err(error) => return Err(Failure::of(reading)(error)),
+        };
+        let overdue = held.is_some_and(|until| until <= now.instant);
+        let count = chain.cut(&bytes, *draining || overdue);
+        if count == 0 {
+            held.get_or_insert(now.instant + LINE_TIME);
+            return Ok(None);
+        }
+        *held = None;
+        if stage.is_occupied() {
+            // By a stream whose file refuses bytes: these go without a net meanwhile.
+            bytes = take(source, count).map_err(Failure::of(reading))?;
+        } else {
+            bytes.truncate(count);
+            (stage.begin(self.id, source, count, place)).map_err(Failure::of(reading))?;
+        }
+        self.buffer = chain.pass(bytes);
+        self.write_buffer(now)?;
+        self.end_chunk(stage)?;
+        Ok(Some(count))
+    }
+
+    /// Does again what a killed brain may have done in part or whole: its output is cut off.
+    fn repeat_chunk(
+        &mut self,
+        mut chain: Chain,
+        stage: &mut Stage,
+        now: Now,
+    ) -> Result<(), Failure> {
+        let place = self.place(now)?;
+        let begun = stage.place();
+        if place.inode == begun.inode && place.offset > begun.offset {
+            rustix::fs::ftruncate(self.sink.file(), begun.offset)
+                .map_err(|error| Failure::of("cut")(error.into()))?;
+        } else {
+            (stage.set_place(place)).map_err(Failure::of("read the pipe of"))?;
+        }
+        let bytes = (stage.look_at_held()).map_err(Failure::of("read the pipe of"))?;
+        self.buffer = chain.pass(bytes);
+        self.write_buffer(now)?;
+        self.end_chunk(stage)
+    }
+
+    fn end_chunk(&self, stage: &mut Stage) -> Result<(), Failure> {
+        match stage.held_for(self.id) {
+            0 => Ok(()),
+            _ => stage.end().map_err(Failure::of("read the pipe of")),
+        }
+    }
+
+    /// Where the next byte goes; nowhere in particular if the target cannot be cut.
+    fn place(&mut self, now: Now) -> Result<Place, Failure> {
+        let offset = self.sink.end(now).map_err(Failure::of("open"))?;
+        if self.sink.kind() != Kind::Regular {
+            return Ok(Place::default());
+        }
+        let stat = rustix::fs::fstat(self.sink.file());
+        let stat = stat.map_err(|error| Failure::of("open")(error.into()))?;
+        let inode = stat.st_ino;
+        Ok(Place { inode, offset })
     }
 
     fn write_buffer(&mut self, now: Now) -> Result<(), Failure> {
@@ -269,6 +366,19 @@ impl Stream {
         }
         result
     }
+}
+
+/// Reads exactly `count` bytes that are known to be there.
+fn take(source: &OwnedFd, count: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; count];
+    let mut taken = 0;
+    while taken < count {
+        match rustix::io::read(source, &mut bytes[taken..])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            some => taken += some,
+        }
+    }
+    Ok(bytes)
 }
 
 fn is_again(error: &io::Error) -> bool {

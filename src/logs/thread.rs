@@ -16,6 +16,7 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
 
+use super::chain::Chain;
 use super::plane::{Command, PlaneReport, SinkConfig, StreamId};
 use super::sink::{Failure, Now, Sink};
 use super::splice::Stage;
@@ -40,6 +41,8 @@ pub(super) struct Thread {
     stage: Stage,
     streams: BTreeMap<StreamId, Stream>,
     owners: BTreeMap<u64, StreamId>,
+    /// Sources in whose pipe the beginning of a line waits, and until when.
+    held: BTreeMap<u64, Instant>,
     next_token: u64,
     reports: Sender<PlaneReport>,
     now: Now,
@@ -75,6 +78,7 @@ impl Thread {
             stage,
             streams: BTreeMap::new(),
             owners: BTreeMap::new(),
+            held: BTreeMap::new(),
             next_token: FIRST_SOURCE,
             reports,
             now: Now::read(),
@@ -103,6 +107,7 @@ impl Thread {
                 }
             }
             self.retry_stalled();
+            self.pass_overdue();
             if commanded && self.obey() {
                 return self.finish();
             }
@@ -115,6 +120,7 @@ impl Thread {
             .values()
             .filter_map(|stream| stream.retry)
             .map(|(due, _)| due)
+            .chain(self.held.values().copied())
             .min()?;
         let wait = due.saturating_duration_since(Instant::now());
         Timespec::try_from(wait).ok()
@@ -183,6 +189,7 @@ impl Thread {
         if stream.sources.len() >= SOURCES_MAX {
             let oldest = stream.sources.remove(0);
             self.owners.remove(&oldest.token);
+            self.held.remove(&oldest.token);
             let _ = epoll::delete(&self.ready, &oldest.pipe);
             let ended = PlaneReport::Ended {
                 stream: id,
@@ -198,6 +205,8 @@ impl Thread {
             generation,
             pipe,
             draining: false,
+            chain: Chain::of(stream.config()),
+            held: None,
         });
         self.owners.insert(token, id);
     }
@@ -223,6 +232,9 @@ impl Thread {
             return Pumped::Empty;
         };
         let (pumped, failure) = stream.pump(index, &mut self.stage, now);
+        if let Some(source) = stream.sources.get(index) {
+            hold(&self.ready, &mut self.held, source);
+        }
         let recovered = stream.troubled && failure.is_none() && pumped != Pumped::Stalled;
         if recovered {
             stream.troubled = false;
@@ -248,6 +260,16 @@ impl Thread {
         pumped
     }
 
+    /// Passes on beginnings of lines that have waited long enough.
+    fn pass_overdue(&mut self) {
+        let now = self.now.instant;
+        let overdue = self.held.iter().filter(|(_, until)| **until <= now);
+        let overdue: Vec<u64> = overdue.map(|(token, _)| *token).collect();
+        for token in overdue {
+            self.source_ready(token);
+        }
+    }
+
     fn tell_drained(&mut self, id: StreamId, index: usize) {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
@@ -270,6 +292,7 @@ impl Thread {
         };
         let source = stream.sources.remove(index);
         self.owners.remove(&source.token);
+        self.held.remove(&source.token);
         let _ = epoll::delete(&self.ready, &source.pipe);
         self.report(PlaneReport::Ended {
             stream: id,
@@ -301,6 +324,7 @@ impl Thread {
         if let Some(stream) = self.streams.remove(&id) {
             for source in stream.sources {
                 self.owners.remove(&source.token);
+                self.held.remove(&source.token);
                 let _ = epoll::delete(&self.ready, &source.pipe);
             }
         }
@@ -395,10 +419,12 @@ impl Thread {
     }
 
     fn unwatch(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get(&id) else {
+        let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
-        for source in &stream.sources {
+        for source in &mut stream.sources {
+            self.held.remove(&source.token);
+            source.held = None;
             let _ = epoll::delete(&self.ready, &source.pipe);
         }
     }
@@ -473,6 +499,9 @@ impl Thread {
     fn finish(mut self) {
         let deadline = Instant::now() + FINISH_TIME;
         let ids: Vec<StreamId> = self.streams.keys().copied().collect();
+        for source in (self.streams.values_mut()).flat_map(|stream| &mut stream.sources) {
+            source.draining = true;
+        }
         for id in ids {
             let mut index = 0;
             while Instant::now() < deadline {
@@ -490,6 +519,22 @@ impl Thread {
             }
         }
     }
+}
+
+/// Where the beginning of a line waits in the pipe, only more of it is worth waking up for.
+fn hold(ready: &OwnedFd, all_held: &mut BTreeMap<u64, Instant>, source: &Source) {
+    let before = match source.held {
+        Some(until) => all_held.insert(source.token, until),
+        None => all_held.remove(&source.token),
+    };
+    let flags = match (before, source.held) {
+        (None, Some(_)) => epoll::EventFlags::IN | epoll::EventFlags::ET,
+        (Some(_), None) => epoll::EventFlags::IN,
+        _ => return,
+    };
+    // Fails only if the source is not watched, and then nothing of it is held either.
+    let data = epoll::EventData::new_u64(source.token);
+    let _ = epoll::modify(ready, &source.pipe, data, flags);
 }
 
 fn watch(ready: &OwnedFd, token: u64, pipe: &OwnedFd) -> io::Result<()> {
