@@ -80,6 +80,7 @@ fn config(command: &str) -> LaunchConfig {
         umask: None,
         environment: BTreeMap::new(),
         serverurl: None,
+        first_server: None,
         redirect_stderr: false,
     }
 }

@@ -157,7 +157,7 @@ impl Diagnostics {
     }
 
     /// Adds one, unless the same was said of the same place: a program is read once for each of
-    /// its processes and groups.
+    /// its processes and groups. What merely happened is told as often as it happens.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let key = (
             diagnostic.file.clone(),
@@ -165,7 +165,7 @@ impl Diagnostics {
             diagnostic.option.clone(),
             diagnostic.message.clone(),
         );
-        if self.said.insert(key) {
+        if self.said.insert(key) || diagnostic.severity == Severity::Info {
             self.list.push(diagnostic);
         }
     }

@@ -11,7 +11,11 @@ use super::programs::{self, Inherited, Program};
 use super::reader::{Reader, Scope};
 use super::value;
 
-pub(super) fn groups(reader: &mut Reader<'_>, inherited: &Inherited) -> Vec<GroupConfig> {
+/// Every group that is used, and those that are not, for an earlier one has their name.
+pub(super) fn groups(
+    reader: &mut Reader<'_>,
+    inherited: &Inherited,
+) -> (Vec<GroupConfig>, Vec<GroupConfig>) {
     let document = reader.document;
     let mut groups: Vec<GroupConfig> = Vec::new();
     let mut grouped: BTreeSet<String> = BTreeSet::new();
@@ -105,23 +109,24 @@ pub(super) fn groups(reader: &mut Reader<'_>, inherited: &Inherited) -> Vec<Grou
         }
     }
     groups.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
-    drop_twins(reader, &mut groups);
-    groups
+    let shadowed = take_twins(reader, &mut groups);
+    (groups, shadowed)
 }
 
-/// Of two groups with one name only the first is ever used, as Supervisor does it.
-fn drop_twins(reader: &mut Reader<'_>, groups: &mut Vec<GroupConfig>) {
+/// Of two groups with one name only the first is ever used, as Supervisor does it: takes out the
+/// others. A file that has them works today, so this is no error, but it is worth a warning.
+fn take_twins(reader: &mut Reader<'_>, groups: &mut Vec<GroupConfig>) -> Vec<GroupConfig> {
     let mut names = BTreeSet::new();
-    let diagnostics = &mut reader.diagnostics;
-    groups.retain(|group| {
-        let is_first = names.insert(group.name.clone());
-        if !is_first {
-            let message = format!(
-                "two groups are named '{0}': only the first one (priority, then [group:{0}]) is used",
-                group.name
-            );
-            diagnostics.push(Diagnostic::warning(message));
-        }
-        is_first
-    });
+    let (firsts, twins): (Vec<_>, Vec<_>) = std::mem::take(groups)
+        .into_iter()
+        .partition(|group| names.insert(group.name.clone()));
+    *groups = firsts;
+    for twin in &twins {
+        let message = format!(
+            "two groups are named '{0}': only the first one (priority, then [group:{0}]) is used",
+            twin.name
+        );
+        reader.diagnostics.push(Diagnostic::warning(message));
+    }
+    twins
 }

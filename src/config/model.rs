@@ -23,6 +23,8 @@ pub struct Config {
     pub rpc_interfaces: Vec<String>,
     /// Every group, sorted by (priority, name). An ungrouped program is a group of its own.
     pub groups: Vec<GroupConfig>,
+    /// Groups that are never used, for an earlier one has the same name. Clients see them listed.
+    pub shadowed: Vec<GroupConfig>,
 }
 
 /// `[supervisord]`: the daemon itself.
@@ -258,8 +260,10 @@ pub struct LaunchConfig {
     pub umask: Option<u32>,
     /// The merged `environment=` of `[supervisord]` and the program (the program's wins).
     pub environment: BTreeMap<String, String>,
-    /// `SUPERVISOR_SERVER_URL`: the program's `serverurl`, else the first server's; `None`: unset.
+    /// `SUPERVISOR_SERVER_URL` as configured; `None`: AUTO.
     pub serverurl: Option<String>,
+    /// `SUPERVISOR_SERVER_URL` where that is AUTO: the first server's; `None`: unset.
+    pub first_server: Option<String>,
     /// Standard error goes where standard output goes.
     pub redirect_stderr: bool,
 }
@@ -269,8 +273,8 @@ pub struct LaunchConfig {
 pub struct StreamConfig {
     /// The file.
     pub logfile: LogTarget,
-    /// Rotate after this many bytes; 0 = never by size.
-    pub maxbytes: u64,
+    /// Rotate after this many bytes; 0 or less = never by size.
+    pub maxbytes: i64,
     /// How many rotated files to keep; 0 truncates instead.
     pub backups: u32,
     /// Rotate at these wall-clock moments as well (our addition: `stdout_logfile_rotate`).

@@ -26,7 +26,8 @@ pub(super) struct Program {
 /// What all programs get from the rest of the file.
 pub(super) struct Inherited {
     pub environment: BTreeMap<String, String>,
-    pub serverurl: Option<String>,
+    /// The URL of the first server.
+    pub first_server: Option<String>,
 }
 
 /// Reads a section as a program of this group.
@@ -197,10 +198,8 @@ fn process<'a>(
         user: common.user.clone(),
         umask: common.umask,
         environment,
-        serverurl: common
-            .serverurl
-            .clone()
-            .or_else(|| inherited.serverurl.clone()),
+        serverurl: common.serverurl.clone(),
+        first_server: inherited.first_server.clone(),
         redirect_stderr: common.redirect_stderr,
     };
     let stdout = stream(reader, scope, "stdout");
@@ -253,7 +252,12 @@ fn stream<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, channel: &str) -> Stre
             // Supervisor expands this option twice; the doubled form means the same here.
             value::log_target(host, &text.replace("%%", "%"))
         }),
-        maxbytes: reader.read(scope, &key("logfile_maxbytes"), 50 << 20, value::bytes),
+        maxbytes: reader.read(
+            scope,
+            &key("logfile_maxbytes"),
+            50 << 20,
+            value::signed_bytes,
+        ),
         backups: reader.read(scope, &key("logfile_backups"), 10, count),
         rotate: reader.read(scope, &key("logfile_rotate"), None, value::rotate_period),
         capture_maxbytes: reader.read(scope, &key("capture_maxbytes"), 0, value::bytes),

@@ -98,12 +98,11 @@ fn configuration(reader: &mut Reader<'_>, source: &Source) -> Option<Config> {
     let before = std::mem::take(&mut reader.diagnostics);
     let servers = servers(reader);
     let of_servers = std::mem::replace(&mut reader.diagnostics, before);
-    let serverurl = server_url(&servers);
     let inherited = Inherited {
         environment: supervisord.environment.clone(),
-        serverurl,
+        first_server: server_url(&servers),
     };
-    let groups = groups(reader, &inherited);
+    let (groups, shadowed) = groups(reader, &inherited);
     for diagnostic in of_servers.into_vec() {
         reader.diagnostics.push(diagnostic);
     }
@@ -113,6 +112,7 @@ fn configuration(reader: &mut Reader<'_>, source: &Source) -> Option<Config> {
         servers,
         rpc_interfaces,
         groups,
+        shadowed,
     })
 }
 

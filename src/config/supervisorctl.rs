@@ -45,6 +45,7 @@ pub fn load_supervisorctl(
         }
         return Err(reader.diagnostics);
     };
+    check_plugins(&mut reader);
     let scope = Scope::of(section);
     let url = reader
         .text(&scope, "serverurl")
@@ -66,5 +67,19 @@ pub fn load_supervisorctl(
         Ok(config)
     } else {
         Err(reader.diagnostics)
+    }
+}
+
+/// `[ctlplugin:x]` names Python code, which cannot be loaded here: what there is besides the
+/// plugins works, so a good section is passed over.
+fn check_plugins(reader: &mut Reader<'_>) {
+    const FACTORY: &str = "supervisor.ctl_factory";
+    let document = reader.document;
+    for section in document.sections() {
+        let scope = Scope::of(section);
+        if section.name.starts_with("ctlplugin:") && reader.entry(&scope, FACTORY).is_none() {
+            let words = format!("section [{}] does not specify a {FACTORY}", section.name);
+            reader.refuse(&scope, FACTORY, &words, "");
+        }
     }
 }

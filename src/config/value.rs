@@ -52,6 +52,11 @@ pub fn boolean(text: &str) -> Result<bool, Refused> {
 
 /// Bytes, with `KB`, `MB` or `GB`; nothing below zero has a meaning, so that is 0.
 pub fn bytes(text: &str) -> Result<u64, Refused> {
+    signed_bytes(text).map(|number| u64::try_from(number).unwrap_or(0))
+}
+
+/// Bytes as they were written, for options that clients read back: what is below zero means 0.
+pub fn signed_bytes(text: &str) -> Result<i64, Refused> {
     let lower = strip(text).to_lowercase();
     let (digits, unit) = [("kb", 1 << 10), ("mb", 1 << 20), ("gb", 1 << 30)]
         .into_iter()
@@ -61,7 +66,7 @@ pub fn bytes(text: &str) -> Result<u64, Refused> {
         expected: "bytes, such as 512, 64KB, 50MB or 1GB",
         ..refused
     })?;
-    Ok(u64::try_from(number.saturating_mul(unit)).unwrap_or(0))
+    Ok(number.saturating_mul(unit))
 }
 
 /// An octal mode.

@@ -10,7 +10,9 @@ use crate::fleet::{Done, ProcessName, State};
 
 use super::codes::{Code, Trouble};
 use super::line::{AnswerLine, LINE_MAX, Row};
-use super::question::{Answer, AvailView, DifferenceKind, EventView, LogDone, ProcessView};
+use super::question::{
+    Answer, AvailView, DaemonState, DaemonView, DifferenceKind, EventView, LogDone, ProcessView,
+};
 use super::word::shown;
 
 /// Longest word or value in a row, in bytes; the rest is cut off. A path fits.
@@ -37,6 +39,19 @@ pub fn row(answer: &Answer) -> Option<Row> {
         Answer::Daemon(_) | Answer::Configured(_) => return None,
         Answer::Log(_) | Answer::Done | Answer::Failed(_) => return None,
     })
+}
+
+/// What `hello` tells of a daemon that does not simply serve: that it is leaving, and that
+/// Supervisor's clients are to be turned away.
+pub fn greeting(row: Row, daemon: &DaemonView) -> Row {
+    let state = match daemon.state {
+        DaemonState::Running => "",
+        DaemonState::Restarting => "restarting",
+        DaemonState::Leaving => "leaving",
+    };
+    let interface = if daemon.serves_supervisor { "" } else { "none" };
+    row.with_some("state", state)
+        .with_some("rpcinterface", interface)
 }
 
 /// `NAME error code=… text=…`

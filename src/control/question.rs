@@ -16,6 +16,16 @@ pub enum Channel {
     Stderr,
 }
 
+impl Channel {
+    /// As clients name it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Channel::Stdout => "stdout",
+            Channel::Stderr => "stderr",
+        }
+    }
+}
+
 /// Who is at the other end of a unix socket, as the kernel says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
@@ -231,6 +241,8 @@ pub struct DaemonView {
     pub pid: i32,
     /// What it is about.
     pub state: DaemonState,
+    /// Supervisor's clients are served: as `supervisord` only with `[rpcinterface:supervisor]`.
+    pub serves_supervisor: bool,
 }
 
 /// What the daemon is about.

@@ -17,7 +17,7 @@ use super::connection::{Connection, NoLine, before};
 use super::follow::{Found, LogFile};
 use super::line::{AnswerLine, LINE_MAX, Row};
 use super::peer::rights_of;
-use super::question::{Answer, Ask, Failure, Question};
+use super::question::{Answer, Ask, DaemonView, Failure, Question};
 use super::request::{self, Request, Tail};
 use super::verbs::{self, PROTOCOL_VERSION, VERBS, Verb};
 
@@ -99,7 +99,7 @@ impl Session {
                 self.relay(verb, Ask::Status(selectors), pid_row).await?;
             }
             Request::Tail(tail) => self.tail(tail).await?,
-            Request::Hello(version) => self.hello(version),
+            Request::Hello(version) => self.hello(version).await?,
             Request::Help(name) => self.help(name),
             Request::Quit => {
                 self.done();
@@ -117,16 +117,32 @@ impl Session {
         self.connection.put_line(AnswerLine::Ok(String::new()));
     }
 
-    fn hello(&mut self, version: Option<u32>) {
+    async fn hello(&mut self, version: Option<u32>) -> io::Result<()> {
         if version.is_some_and(|version| !(1..=PROTOCOL_VERSION).contains(&version)) {
             let text = format!("this daemon speaks version {PROTOCOL_VERSION}");
-            return self.refuse(&Trouble::new(Code::UnsupportedVersion, text));
+            self.refuse(&Trouble::new(Code::UnsupportedVersion, text));
+            return Ok(());
         }
-        let row = Row::of(["appctl"])
+        let mut row = Row::of(["appctl"])
             .with("protocol", PROTOCOL_VERSION)
             .with("version", env!("CARGO_PKG_VERSION"));
+        if let Some(daemon) = self.daemon().await? {
+            row = answer::greeting(row, &daemon);
+        }
         self.connection.put_line(row_line(row));
         self.done();
+        Ok(())
+    }
+
+    /// The daemon as it is, unless the turn does not answer.
+    async fn daemon(&mut self) -> io::Result<Option<DaemonView>> {
+        let Ok(answers) = self.ask(Ask::Daemon).await else {
+            return Ok(None);
+        };
+        Ok(match self.next(&answers, false).await? {
+            Answer::Daemon(view) => Some(*view),
+            _ => None,
+        })
     }
 
     fn help(&mut self, name: Option<&str>) {

@@ -125,6 +125,7 @@ fn become_daemon(
         supervisord: config.supervisord,
         servers: doors.servers,
         configured_servers: config.servers,
+        rpc_interfaces: config.rpc_interfaces,
         detached,
         child_limits,
         notes,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_std::channel::{Receiver, Sender, bounded};
 
 use super::bulletin::Bulletin;
+use super::options::Personality;
 use super::processes::{MAIN_LOG, Process, Slots};
 use super::recover::{Legacy, read_legacy};
 use super::sentences::{self, say};
@@ -52,6 +53,8 @@ pub struct Brain {
     /// `[supervisord]` as in force.
     pub(super) supervisord: SupervisordConfig,
     pub(super) source: Source,
+    /// Under which name the daemon was started.
+    pub(super) personality: Personality,
     pub(super) child_limits: Limits,
     pub(super) keeper_pid: i32,
 
@@ -139,12 +142,10 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         slots: Slots::default(),
         groups: BTreeMap::new(),
         incoming: BTreeMap::new(),
-        last_read: Config {
-            groups: Vec::new(),
-            ..settings.empty_config()
-        },
+        last_read: settings.empty_config(),
         supervisord,
         source,
+        personality: settings.options.personality,
         child_limits: settings.child_limits,
         keeper_pid,
         events: VecDeque::new(),
@@ -182,7 +183,10 @@ impl Brain {
     fn begin(&mut self, settings: &Settings) -> Result<(), String> {
         let loaded =
             config::load(&RealHost, &self.source).map_err(|diagnostics| diagnostics.to_string())?;
-        for notice in &loaded.notices {
+        // Warnings first, as Supervisor has them; the order is otherwise that of the file.
+        let mut notices = loaded.notices;
+        notices.sort_by_key(|notice| notice.severity);
+        for notice in &notices {
             say(sentences::notice(notice));
         }
         for sentence in &settings.notes {
@@ -333,6 +337,7 @@ fn main_sink(supervisord: &SupervisordConfig) -> SinkConfig {
         backups: supervisord.logfile_backups,
         rotate: supervisord.logfile_rotate,
         strip_ansi: false,
+        repeated_as: None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{LogTarget, ProcessConfig, StreamConfig};
+use crate::config::{LogLevel, LogTarget, ProcessConfig, StreamConfig, SupervisordConfig};
 use crate::control::Channel;
 use crate::fleet::{ExitStatus, ProcessId, ProcessName, Stamp};
 use crate::keeper::ParkKey;
@@ -181,7 +181,7 @@ impl Process {
     }
 
     /// What the log plane has to do with one stream.
-    pub fn sink(&self, channel: Channel, strip_ansi: bool) -> SinkConfig {
+    pub fn sink(&self, channel: Channel, supervisord: &SupervisordConfig) -> SinkConfig {
         let stream = self.stream(channel);
         SinkConfig {
             path: self.file(channel).cloned(),
@@ -190,10 +190,12 @@ impl Process {
             } else {
                 0o666
             },
-            maxbytes: stream.maxbytes,
+            maxbytes: u64::try_from(stream.maxbytes).unwrap_or(0),
             backups: stream.backups,
             rotate: stream.rotate,
-            strip_ansi,
+            strip_ansi: supervisord.strip_ansi,
+            repeated_as: (supervisord.loglevel <= LogLevel::Debug)
+                .then(|| format!("'{}' {}", self.name.process, channel.word())),
         }
     }
 

@@ -4,6 +4,7 @@
 use async_std::channel::{Sender, unbounded};
 
 use super::brain::Brain;
+use super::options::Personality;
 use super::processes::{MAIN_LOG, Process, stream_of};
 use super::status::{Facts, description};
 use crate::config::MainLogTarget;
@@ -134,6 +135,12 @@ impl Brain {
             identifier: self.last_read.supervisord.identifier.clone(),
             pid: self.keeper_pid,
             state,
+            serves_supervisor: self.personality == Personality::Appctl
+                || self
+                    .last_read
+                    .rpc_interfaces
+                    .iter()
+                    .any(|name| name == "supervisor"),
         }
     }
 
@@ -242,7 +249,7 @@ impl Brain {
             for channel in process.channels() {
                 let stream = stream_of(id, *channel);
                 self.plane
-                    .prepare(stream, process.sink(*channel, self.supervisord.strip_ansi));
+                    .prepare(stream, process.sink(*channel, &self.supervisord));
                 self.plane.clear(stream);
                 self.clears.entry(stream).or_default().push(ticket);
                 parts += 1;

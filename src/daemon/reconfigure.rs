@@ -150,7 +150,7 @@ impl Brain {
     }
 
     pub(super) fn avail(&mut self, reply: &Sender<Answer>) {
-        for group in &self.last_read.groups {
+        for group in self.last_read.groups.iter().chain(&self.last_read.shadowed) {
             for process in &group.processes {
                 let name = ProcessName {
                     group: group.name.clone(),
@@ -173,7 +173,7 @@ impl Brain {
 
     /// The configuration last read, process by process.
     pub(super) fn configuration(&self, reply: &Sender<Answer>) {
-        for group in &self.last_read.groups {
+        for group in self.last_read.groups.iter().chain(&self.last_read.shadowed) {
             let in_use = self.groups.contains_key(&group.name);
             for config in &group.processes {
                 let name = ProcessName {

@@ -222,7 +222,7 @@ impl Brain {
                 continue;
             };
             for channel in process.channels() {
-                let sink = process.sink(*channel, self.supervisord.strip_ansi);
+                let sink = process.sink(*channel, &self.supervisord);
                 self.plane.prepare(stream_of(id, *channel), sink);
             }
         }

@@ -29,6 +29,8 @@ pub struct Settings {
     pub servers: Vec<ServerConfig>,
     /// The servers as configured at boot, served or not.
     pub configured_servers: Vec<ServerConfig>,
+    /// Namespaces of `[rpcinterface:x]` at boot.
+    pub rpc_interfaces: Vec<String>,
     /// Runs in the background.
     pub detached: bool,
     /// What every program gets.
@@ -92,8 +94,9 @@ impl Settings {
             file: self.file.clone(),
             supervisord: self.supervisord.clone(),
             servers: Vec::new(),
-            rpc_interfaces: Vec::new(),
+            rpc_interfaces: self.rpc_interfaces.clone(),
             groups: Vec::new(),
+            shadowed: Vec::new(),
         }
     }
 

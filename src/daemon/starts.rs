@@ -101,7 +101,7 @@ impl Brain {
         });
         self.opening.insert(id, self.now.stamp.after(OPEN_TIME));
         for channel in channels {
-            let sink = process.sink(*channel, self.supervisord.strip_ansi);
+            let sink = process.sink(*channel, &self.supervisord);
             self.plane.prepare(stream_of(id, *channel), sink);
         }
     }

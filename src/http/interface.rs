@@ -80,7 +80,13 @@ impl Interface {
 
     async fn system(&self, name: &str, mut arguments: Arguments) -> Outcome {
         match name {
-            "listMethods" => Ok(array(METHODS.iter().map(|method| method.name))),
+            "listMethods" => {
+                let all = self.daemon().await?.serves_supervisor;
+                let names = METHODS.iter().map(|method| method.name);
+                Ok(array(
+                    names.filter(|name| all || name.starts_with("system.")),
+                ))
+            }
             "methodHelp" => Ok(described(&arguments.text()?)?.help.into()),
             "methodSignature" => {
                 let method = described(&arguments.text()?)?;
@@ -109,6 +115,9 @@ impl Interface {
 
     async fn supervisor(&self, name: &str, mut arguments: Arguments) -> Outcome {
         let daemon = self.daemon().await?;
+        if !daemon.serves_supervisor {
+            return Err(Fault::bare(fault::UNKNOWN_METHOD));
+        }
         let leaving = daemon.state != DaemonState::Running;
         if leaving && !matches!(name, "getState" | "sendRemoteCommEvent") {
             return Err(Fault::bare(fault::SHUTDOWN_STATE));
@@ -641,13 +650,13 @@ fn config_info_of(view: &ConfiguredView) -> Value {
     info
 }
 
-/// The options of one output. `file` is where it really goes, if that is known.
+/// The options of one output. `file` is where it really goes, if that is known: what AUTO means.
 fn stream_info(channel: &str, stream: &StreamConfig, file: &str) -> Vec<(String, Value)> {
-    let logfile = match (&stream.logfile, file) {
-        (_, file) if !file.is_empty() => file.to_owned(),
-        (LogTarget::File(path), _) => path.display().to_string(),
-        (LogTarget::Auto, _) => "auto".to_owned(),
-        (LogTarget::None, _) => "none".to_owned(),
+    let logfile = match &stream.logfile {
+        LogTarget::File(path) => path.display().to_string(),
+        LogTarget::Auto if file.is_empty() => "auto".to_owned(),
+        LogTarget::Auto => file.to_owned(),
+        LogTarget::None => "none".to_owned(),
     };
     let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
     [
@@ -655,7 +664,7 @@ fn stream_info(channel: &str, stream: &StreamConfig, file: &str) -> Vec<(String,
         ("events_enabled", stream.events_enabled.into()),
         ("logfile", logfile.into()),
         ("logfile_backups", number(stream.backups.into())),
-        ("logfile_maxbytes", number(stream.maxbytes)),
+        ("logfile_maxbytes", Value::Int(stream.maxbytes)),
         ("syslog", stream.syslog.into()),
     ]
     .map(|(option, value)| (format!("{channel}_{option}"), value))

@@ -19,7 +19,13 @@ pub(super) fn of_program(
 ) -> BTreeMap<OsString, OsString> {
     let supervisors = [
         ("SUPERVISOR_ENABLED", Some("1")),
-        ("SUPERVISOR_SERVER_URL", config.serverurl.as_deref()),
+        (
+            "SUPERVISOR_SERVER_URL",
+            config
+                .serverurl
+                .as_deref()
+                .or(config.first_server.as_deref()),
+        ),
         ("SUPERVISOR_PROCESS_NAME", Some(name.process.as_str())),
         ("SUPERVISOR_GROUP_NAME", Some(name.group.as_str())),
     ];

@@ -314,6 +314,7 @@ pub(super) mod tests {
             umask: None,
             environment: BTreeMap::new(),
             serverurl: None,
+            first_server: None,
             redirect_stderr: false,
         }
     }

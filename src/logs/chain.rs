@@ -27,8 +27,9 @@ pub(super) struct Chain {
 impl Chain {
     /// The links that a stream of this configuration needs; none if its bytes go as they are.
     pub fn of(config: &SinkConfig) -> Option<Chain> {
-        config.strip_ansi.then(|| Chain {
-            strip: Some(Strip::default()),
+        let looked_at = config.strip_ansi || config.repeated_as.is_some();
+        looked_at.then(|| Chain {
+            strip: config.strip_ansi.then(Strip::default),
         })
     }
 

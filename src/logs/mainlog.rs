@@ -63,6 +63,59 @@ pub fn write(level: LogLevel, text: &str) {
     }
 }
 
+/// Repeats a piece of a program's output at level debug, as Supervisor words it. A piece that is
+/// no text is shown as Python shows bytes.
+pub fn repeat(name: &str, mut piece: &[u8]) {
+    while !piece.is_empty() {
+        let (now, later) = piece.split_at(record_length(piece));
+        match std::str::from_utf8(now) {
+            Ok(text) => log::debug!("{name} output:\n{text}"),
+            Err(_) => log::debug!("{name} output:\nUndecodable: {}", bytes_literal(now)),
+        }
+        piece = later;
+    }
+}
+
+/// How much of a piece goes into one record: less than the pipe takes whole, and no part of a
+/// character.
+fn record_length(piece: &[u8]) -> usize {
+    const RECORD_MAX: usize = 3000;
+    const CONTINUATION: std::ops::RangeInclusive<u8> = 0x80..=0xbf;
+    if piece.len() <= RECORD_MAX {
+        return piece.len();
+    }
+    let begins_character = |at: &usize| !CONTINUATION.contains(&piece[*at]);
+    let at = (RECORD_MAX - 3..=RECORD_MAX).rev().find(begins_character);
+    at.unwrap_or(RECORD_MAX)
+}
+
+/// `repr()` of bytes.
+fn bytes_literal(bytes: &[u8]) -> String {
+    let has = |quote: &u8| bytes.contains(quote);
+    let quote = if has(&b'\'') && !has(&b'"') {
+        '"'
+    } else {
+        '\''
+    };
+    let mut text = format!("b{quote}");
+    for byte in bytes {
+        match byte {
+            b'\n' => text.push_str("\\n"),
+            b'\r' => text.push_str("\\r"),
+            b'\t' => text.push_str("\\t"),
+            b'\\' => text.push_str("\\\\"),
+            b' '..=b'~' if char::from(*byte) == quote => {
+                text.push('\\');
+                text.push(quote);
+            }
+            b' '..=b'~' => text.push(char::from(*byte)),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    text.push(quote);
+    text
+}
+
 /// Only our own lines: the runtime's are of no use to an operator.
 fn specification(level: LogLevel) -> LogSpecification {
     let (own, blather) = match level {
@@ -137,5 +190,31 @@ impl LogWriter for PipeWriter {
 
     fn flush(&self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_does_not_part_a_character() {
+        assert_eq!(record_length(b"abc"), 3);
+        assert_eq!(record_length(&[b'a'; 5000]), 3000);
+        assert_eq!(record_length(&[0x80; 5000]), 3000);
+        let text = format!("a{}", "é".repeat(3000));
+        assert_eq!(record_length(text.as_bytes()), 2999);
+    }
+
+    #[test]
+    fn bytes_are_shown_as_python_shows_them() {
+        let table: &[(&[u8], &str)] = &[
+            (b"a\n\xff", r"b'a\n\xff'"),
+            (b"it's", "b\"it's\""),
+            (b"\"it's\" \\", r#"b'"it\'s" \\'"#),
+        ];
+        for (bytes, shown) in table {
+            assert_eq!(bytes_literal(bytes), *shown);
+        }
     }
 }

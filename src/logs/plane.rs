@@ -31,6 +31,9 @@ pub struct SinkConfig {
     pub rotate: Option<RotatePeriod>,
     /// Remove ANSI escape sequences (takes the transform path).
     pub strip_ansi: bool,
+    /// Repeat every piece in the main log, under this name such as `'a' stdout` (takes the
+    /// transform path): what Supervisor does at level debug.
+    pub repeated_as: Option<String>,
 }
 
 /// What the log thread tells. Bounded by the number of streams.

@@ -11,6 +11,7 @@ use std::time::Instant;
 use rustix::io::{Errno, ioctl_fionread};
 
 use super::chain::{Chain, LINE_TIME};
+use super::mainlog;
 use super::plane::{SinkConfig, StreamId};
 use super::sink::{Failure, Now, Sink};
 use super::splice::{CHUNK_MAX, Place, Stage, move_directly, read_some};
@@ -289,6 +290,9 @@ impl Stream {
             (stage.begin(self.id, source, count, place)).map_err(Failure::of(reading))?;
         }
         self.buffer = chain.pass(bytes);
+        if let Some(name) = &self.sink.config().repeated_as {
+            mainlog::repeat(name, &self.buffer);
+        }
         self.write_buffer(now)?;
         self.end_chunk(stage)?;
         Ok(Some(count))

@@ -175,6 +175,7 @@ impl Thread {
                 backups: 0,
                 rotate: None,
                 strip_ansi: false,
+                repeated_as: None,
             };
             let Ok(sink) = Sink::open(discard, now) else {
                 return;

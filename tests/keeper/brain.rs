@@ -227,6 +227,7 @@ impl Brain {
             umask: None,
             environment: Default::default(),
             serverurl: None,
+            first_server: None,
             redirect_stderr: false,
         };
         let nofile = getrlimit(Resource::Nofile);
