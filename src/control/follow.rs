@@ -14,7 +14,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_io::Timer;
 use async_std::task::spawn_blocking;
@@ -32,8 +32,10 @@ pub enum Found {
     Bytes(Vec<u8>),
     /// Nothing yet.
     Nothing,
-    /// The log begins anew: go on at offset 0 of what is now the file.
-    Restarted,
+    /// It was rotated, or begun anew: go on at offset 0 of the file that followed.
+    Rotated,
+    /// The file became shorter: go on at its offset 0.
+    Truncated,
 }
 
 /// Numbers without a file after which there are no more: a rotation that is under way leaves one.
@@ -58,6 +60,11 @@ impl LogFile {
             Ok((LogFile { path, file, older }, size))
         })
         .await
+    }
+
+    /// When it was last written to.
+    pub fn changed(&self) -> io::Result<SystemTime> {
+        self.file.metadata()?.modified()
     }
 
     /// The bytes from `offset` on, at most `length` and at most [`RAW_MAX`].
@@ -92,7 +99,7 @@ impl LogFile {
         }
         let ours = self.file.metadata()?;
         if ours.len() < offset {
-            return Ok(Found::Restarted);
+            return Ok(Found::Truncated);
         }
         let Some(successor) = self.successor()? else {
             return Ok(Found::Nothing);
@@ -103,7 +110,7 @@ impl LogFile {
             return Ok(Found::Bytes(bytes));
         }
         self.older = Some(std::mem::replace(&mut self.file, successor));
-        Ok(Found::Restarted)
+        Ok(Found::Rotated)
     }
 
     /// The file that follows ours; none if ours is the youngest, or a rotation is under way.
@@ -207,13 +214,13 @@ mod tests {
             let (log, found) = log.next(4).await;
             assert_eq!(found.unwrap(), Found::Bytes(b"two\n".to_vec()));
             let (log, found) = log.next(8).await;
-            assert_eq!(found.unwrap(), Found::Restarted);
+            assert_eq!(found.unwrap(), Found::Rotated);
             let (log, found) = log.next(0).await;
             assert_eq!(found.unwrap(), Found::Bytes(b"three\n".to_vec()));
 
             fs::write(&path, "").unwrap();
             let (log, found) = log.next(6).await;
-            assert_eq!(found.unwrap(), Found::Restarted);
+            assert_eq!(found.unwrap(), Found::Truncated);
             let (_, found) = log.next(0).await;
             assert_eq!(found.unwrap(), Found::Nothing);
         });
@@ -241,7 +248,7 @@ mod tests {
                     offset += bytes.len() as u64;
                     all.push_str(std::str::from_utf8(&bytes).unwrap());
                 }
-                Found::Restarted => offset = 0,
+                Found::Rotated | Found::Truncated => offset = 0,
                 Found::Nothing => return (log, offset, all),
             }
         }

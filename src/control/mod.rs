@@ -12,7 +12,7 @@ pub mod answer;
 mod arguments;
 pub mod codes;
 mod connection;
-mod follow;
+pub mod follow;
 pub mod limits;
 pub mod line;
 pub mod listener;

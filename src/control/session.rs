@@ -307,7 +307,7 @@ impl Session {
                     offset += bytes.len() as u64;
                     self.send_block(tail, &bytes).await?;
                 }
-                Ok(Found::Restarted) => {
+                Ok(Found::Rotated | Found::Truncated) => {
                     offset = 0;
                     let row = Row::of([tail.block, "restarted"]).with("offset", offset);
                     self.connection.put_line(row_line(row));

@@ -16,12 +16,13 @@ use super::sentences::{self, say};
 use super::settings::Settings;
 use super::turn::Outcome;
 use crate::config::{
-    self, Config, GroupConfig, MainLogTarget, RealHost, ServerAddress, Source, SupervisordConfig,
+    self, Config, GroupConfig, MainLogTarget, RealHost, ServerAddress, ServerConfig, Source,
+    SupervisordConfig,
 };
 use crate::control::server::Rooms;
 use crate::control::{self, Answer, Question};
 use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, Ticket};
-use crate::http::{Credentials, Site, serve_tcp};
+use crate::http::{Credentials, Guard, Site, serve_tcp};
 use crate::keeper::{Inheritance, Ledger, Link, ParkKey};
 use crate::launch::{self, Deaths, Limits};
 use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, Syslog, mainlog};
@@ -308,7 +309,8 @@ fn serve(settings: &Settings, listeners: Vec<(u32, OwnedFd)>, ask: &Sender<Quest
             .credentials
             .clone()
             .map(|(user, password)| Credentials::new(user, password));
-        let site = Arc::new(Site::new(ask.clone(), credentials));
+        let guard = Guard::new(names_of(server));
+        let site = Arc::new(Site::new(ask.clone(), credentials, guard));
         let rooms = Rooms {
             questions: ask.clone(),
             http: Some(site.clone()),
@@ -324,6 +326,22 @@ fn serve(settings: &Settings, listeners: Vec<(u32, OwnedFd)>, ask: &Sender<Quest
             )));
         });
     }
+}
+
+/// Under which dotted names a browser may ask this server. A password, or the mode of a unix socket,
+/// protects it under any name.
+fn names_of(server: &ServerConfig) -> Option<Vec<String>> {
+    let ServerAddress::Inet { host, .. } = &server.address else {
+        return None;
+    };
+    if server.credentials.is_some() {
+        return None;
+    }
+    let own = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .to_ascii_lowercase();
+    Some(vec![host.clone(), own])
 }
 
 fn main_sink(supervisord: &SupervisordConfig) -> SinkConfig {

@@ -31,10 +31,14 @@ pub const BAD_NAME: u16 = 10;
 pub const BAD_SIGNAL: u16 = 11;
 /// There is no such file.
 pub const NO_FILE: u16 = 20;
+/// Its command cannot be executed.
+pub const NOT_EXECUTABLE: u16 = 21;
 /// Something else went wrong.
 pub const FAILED: u16 = 30;
+/// It ended before it counted as running.
+pub const ABNORMAL_TERMINATION: u16 = 40;
 /// A process could not be started.
-const SPAWN_ERROR: u16 = 50;
+pub const SPAWN_ERROR: u16 = 50;
 /// It is started already.
 pub const ALREADY_STARTED: u16 = 60;
 /// It is not running.
@@ -53,9 +57,9 @@ const NAMES: [(u16, &str); 19] = [
     (BAD_NAME, "BAD_NAME"),
     (BAD_SIGNAL, "BAD_SIGNAL"),
     (NO_FILE, "NO_FILE"),
-    (21, "NOT_EXECUTABLE"),
+    (NOT_EXECUTABLE, "NOT_EXECUTABLE"),
     (FAILED, "FAILED"),
-    (40, "ABNORMAL_TERMINATION"),
+    (ABNORMAL_TERMINATION, "ABNORMAL_TERMINATION"),
     (SPAWN_ERROR, "SPAWN_ERROR"),
     (ALREADY_STARTED, "ALREADY_STARTED"),
     (NOT_RUNNING, "NOT_RUNNING"),

@@ -5,22 +5,19 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::time::{Duration, Instant};
 
-use async_io::Timer;
-use async_std::channel::{Receiver, Sender, bounded};
-use futures_lite::future;
-
+use super::arguments::Arguments;
+use super::asking::Asking;
 use super::fault::{self, Fault};
+use super::info::{config_info_of, process_info, result_of, result_struct, state_of};
 use super::logs;
 use super::methods::{METHODS, Method};
 use super::value::{Call, Value, fault_value};
-use crate::config::{LogTarget, Signal, StreamConfig};
+use crate::config::Signal;
 use crate::control::{
-    Answer, Ask, Channel, ConfiguredView, DaemonState, DaemonView, DifferenceKind, Peer,
-    ProcessView, Question,
+    Answer, Ask, Channel, ConfiguredView, DaemonState, DaemonView, DifferenceKind,
 };
-use crate::fleet::{ProcessName, Refusal, Report, Selector, State};
+use crate::fleet::{ProcessName, Refusal, Report, Selector};
 
 /// The version of the interface that Supervisor 4 has.
 const API_VERSION: &str = "3.0";
@@ -28,20 +25,14 @@ const API_VERSION: &str = "3.0";
 /// The version of Supervisor that we answer as.
 const SUPERVISOR_VERSION: &str = "4.3.0";
 
-/// How long the turn may take to accept a question.
-const ACCEPT_MAX: Duration = Duration::from_secs(5);
-
-/// Answers that wait in the channel between the turn and a call.
-const ANSWERS_MAX: usize = 64;
-
 /// Calls in one `system.multicall`.
 const CALLS_MAX: usize = 1_000;
 
-/// One client's way to the daemon's turn.
+/// What a client may call.
 #[derive(Debug, Clone)]
 pub struct Interface {
-    questions: Sender<Question>,
-    peer: Option<Peer>,
+    asking: Asking,
+    of_the_page: bool,
 }
 
 /// The result of a call.
@@ -51,9 +42,20 @@ pub type Outcome = Result<Value, Fault>;
 pub type Boxed<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
 impl Interface {
-    /// For this client; a TCP client has no peer.
-    pub fn new(questions: Sender<Question>, peer: Option<Peer>) -> Interface {
-        Interface { questions, peer }
+    /// For the client of this way to the turn.
+    pub fn new(asking: Asking) -> Interface {
+        Interface {
+            asking,
+            of_the_page: false,
+        }
+    }
+
+    /// For forms of the page, which need no `[rpcinterface:supervisor]`.
+    pub fn of_the_page(asking: Asking) -> Interface {
+        Interface {
+            asking,
+            of_the_page: true,
+        }
     }
 
     /// Carries out a call.
@@ -69,7 +71,7 @@ impl Interface {
         if !method.takes(call.arguments.len()) {
             return Err(Fault::bare(fault::INCORRECT_PARAMETERS));
         }
-        let arguments = Arguments(call.arguments.into_iter());
+        let arguments = Arguments::of(call.arguments);
         log::trace!("XML-RPC method called: {}()", method.name);
         match method.name.split_once('.') {
             Some(("system", name)) => self.system(name, arguments).await,
@@ -81,7 +83,7 @@ impl Interface {
     async fn system(&self, name: &str, mut arguments: Arguments) -> Outcome {
         match name {
             "listMethods" => {
-                let all = self.daemon().await?.serves_supervisor;
+                let all = self.is_served(&self.daemon().await?);
                 let names = METHODS.iter().map(|method| method.name);
                 Ok(array(
                     names.filter(|name| all || name.starts_with("system.")),
@@ -115,7 +117,7 @@ impl Interface {
 
     async fn supervisor(&self, name: &str, mut arguments: Arguments) -> Outcome {
         let daemon = self.daemon().await?;
-        if !daemon.serves_supervisor {
+        if !self.is_served(&daemon) {
             return Err(Fault::bare(fault::UNKNOWN_METHOD));
         }
         let leaving = daemon.state != DaemonState::Running;
@@ -168,12 +170,14 @@ impl Interface {
                 let asked = arguments.text()?;
                 let process = one_process(&asked)?;
                 let selector = vec![Selector::Process(process)];
-                let views = self.processes(selector, &asked).await?;
+                let views = self.asking.processes(selector).await;
+                let views = views.map_err(|failure| Fault::failed(&failure, &asked))?;
                 let view = views.first().ok_or_else(|| bad_name(&asked))?;
                 Ok(process_info(view))
             }
             "getAllProcessInfo" => {
-                let mut views = self.processes(Vec::new(), "").await?;
+                let views = self.asking.processes(Vec::new()).await;
+                let mut views = views.map_err(|failure| Fault::failed(&failure, ""))?;
                 views.sort_by(|a, b| a.name.cmp(&b.name));
                 Ok(Value::Array(views.iter().map(process_info).collect()))
             }
@@ -242,26 +246,14 @@ impl Interface {
     }
 
     async fn log(&self, ask: Ask, asked: &str) -> Result<PathBuf, Fault> {
-        let answers = self.ask(ask, asked).await?;
-        let found = answers.into_iter().find_map(|answer| match answer {
-            Answer::Log(path) => Some(path),
-            _ => None,
-        });
-        found.ok_or_else(|| Fault::bare(fault::NO_FILE))
-    }
-
-    async fn daemon(&self) -> Result<DaemonView, Fault> {
-        let answers = self.ask(Ask::Daemon, "").await?;
-        let found = answers.into_iter().find_map(|answer| match answer {
-            Answer::Daemon(view) => Some(*view),
-            _ => None,
-        });
-        found.ok_or_else(|| Fault::bare(fault::FAILED))
+        let found = self.asking.log(ask).await;
+        found.map_err(|failure| Fault::failed(&failure, asked))
     }
 
     /// Shutdown and restart: accepted is all that can be answered.
     async fn leave(&self, ask: Ask) -> Outcome {
-        let answers = self.put(ask).await?;
+        let answers = self.asking.put(ask).await;
+        let answers = answers.map_err(|failure| Fault::failed(&failure, ""))?;
         loop {
             match answers.recv().await {
                 Ok(Answer::Report(Report {
@@ -351,28 +343,6 @@ impl Interface {
         Ok(results)
     }
 
-    async fn processes(
-        &self,
-        selectors: Vec<Selector>,
-        asked: &str,
-    ) -> Result<Vec<ProcessView>, Fault> {
-        let answers = self.ask(Ask::Status(selectors), asked).await?;
-        let mut views = Vec::new();
-        for answer in answers {
-            match answer {
-                Answer::Process(view) => views.push(*view),
-                Answer::Report(Report {
-                    result: Err(refusal),
-                    ..
-                }) => {
-                    return Err(Fault::refused(&refusal, asked));
-                }
-                _ => {}
-            }
-        }
-        Ok(views)
-    }
-
     async fn config_info(&self) -> Outcome {
         let answers = self.ask(Ask::Configuration, "").await?;
         let mut views: Vec<ConfiguredView> = answers
@@ -386,87 +356,18 @@ impl Interface {
         Ok(Value::Array(views.iter().map(config_info_of).collect()))
     }
 
-    /// Every item of an answer.
+    async fn daemon(&self) -> Result<DaemonView, Fault> {
+        let daemon = self.asking.daemon().await;
+        daemon.map_err(|failure| Fault::failed(&failure, ""))
+    }
+
+    fn is_served(&self, daemon: &DaemonView) -> bool {
+        self.of_the_page || daemon.serves_supervisor
+    }
+
     async fn ask(&self, ask: Ask, asked: &str) -> Result<Vec<Answer>, Fault> {
-        let answers = self.put(ask).await?;
-        let mut items = Vec::new();
-        loop {
-            match answers.recv().await {
-                Ok(Answer::Done) => return Ok(items),
-                // Where a log is, is a whole answer.
-                Ok(log @ Answer::Log(_)) => return Ok(vec![log]),
-                Ok(Answer::Failed(failure)) => return Err(Fault::failed(&failure, asked)),
-                Ok(item) => items.push(item),
-                Err(_) => {
-                    let text = "the daemon ended before it had answered";
-                    return Err(Fault::new(fault::FAILED, text));
-                }
-            }
-        }
-    }
-
-    async fn put(&self, ask: Ask) -> Result<Receiver<Answer>, Fault> {
-        let (reply, answers) = bounded(ANSWERS_MAX);
-        let peer = self.peer;
-        let question = Question { ask, peer, reply };
-        let late = async {
-            Timer::at(Instant::now() + ACCEPT_MAX).await;
-            Err(Fault::new(fault::FAILED, "the daemon is busy; try again"))
-        };
-        let sent = async {
-            let sent = self.questions.send(question).await;
-            sent.map_err(|_| Fault::bare(fault::SHUTDOWN_STATE))
-        };
-        future::or(sent, late).await?;
-        Ok(answers)
-    }
-}
-
-/// The arguments of a call, taken one after the other.
-struct Arguments(std::vec::IntoIter<Value>);
-
-impl Arguments {
-    fn text(&mut self) -> Result<String, Fault> {
-        match self.0.next() {
-            Some(Value::Text(text)) => Ok(text),
-            _ => Err(Fault::bare(fault::INCORRECT_PARAMETERS)),
-        }
-    }
-
-    /// Supervisor takes digits in a string for a number as well.
-    fn number(&mut self) -> Result<i64, Fault> {
-        let number = match self.0.next() {
-            Some(Value::Int(number)) => Some(number),
-            Some(Value::Text(text)) => text.trim().parse().ok(),
-            _ => None,
-        };
-        number.ok_or_else(|| Fault::bare(fault::INCORRECT_PARAMETERS))
-    }
-
-    fn flag_or(&mut self, otherwise: bool) -> Result<bool, Fault> {
-        match self.0.next() {
-            None => Ok(otherwise),
-            Some(Value::Bool(flag)) => Ok(flag),
-            Some(Value::Int(number)) => Ok(number != 0),
-            Some(Value::Text(text)) => Ok(!text.is_empty()),
-            Some(_) => Err(Fault::bare(fault::INCORRECT_PARAMETERS)),
-        }
-    }
-
-    fn list(&mut self) -> Result<Vec<Value>, Fault> {
-        match self.0.next() {
-            Some(Value::Array(items)) => Ok(items),
-            _ => Err(Fault::bare(fault::INCORRECT_PARAMETERS)),
-        }
-    }
-
-    fn signal(&mut self) -> Result<Signal, Fault> {
-        let text = match self.0.next() {
-            Some(Value::Text(text)) => text,
-            Some(Value::Int(number)) => number.to_string(),
-            _ => return Err(Fault::bare(fault::INCORRECT_PARAMETERS)),
-        };
-        Signal::parse(&text).map_err(|_| Fault::new(fault::BAD_SIGNAL, text))
+        let answers = self.asking.ask(ask).await;
+        answers.map_err(|failure| Fault::failed(&failure, asked))
     }
 }
 
@@ -544,133 +445,4 @@ fn bad_name(name: &str) -> Fault {
 
 fn group_of(asked: &str) -> &str {
     asked.split_once(':').map_or(asked, |(group, _)| group)
-}
-
-fn result_of(subject: &str, refusal: Option<&Refusal>) -> Value {
-    let (group, process) = subject.split_once(':').unwrap_or((subject, subject));
-    let fault = refusal.map(|refusal| Fault::refused(refusal, subject));
-    result_struct(group, process, fault)
-}
-
-fn result_struct(group: &str, name: &str, fault: Option<Fault>) -> Value {
-    let (status, description) = match fault {
-        None => (fault::SUCCESS, "OK".to_owned()),
-        Some(fault) => (fault.code, fault.text()),
-    };
-    members([
-        ("name", name.into()),
-        ("group", group.into()),
-        ("status", i64::from(status).into()),
-        ("description", description.into()),
-    ])
-}
-
-fn members<const N: usize>(pairs: [(&str, Value); N]) -> Value {
-    let owned = pairs.map(|(name, value)| (name.to_owned(), value));
-    Value::Struct(owned.into())
-}
-
-fn state_of(state: DaemonState) -> Value {
-    let (code, name) = match state {
-        DaemonState::Running => (1, "RUNNING"),
-        DaemonState::Restarting => (0, "RESTARTING"),
-        DaemonState::Leaving => (-1, "SHUTDOWN"),
-    };
-    members([("statecode", Value::Int(code)), ("statename", name.into())])
-}
-
-fn process_info(view: &ProcessView) -> Value {
-    members([
-        ("name", view.name.process.as_str().into()),
-        ("group", view.name.group.as_str().into()),
-        ("start", view.start.into()),
-        ("stop", view.stop.into()),
-        ("now", view.now.into()),
-        ("state", state_code(view.state).into()),
-        ("statename", view.state.word().into()),
-        ("spawnerr", view.spawn_error.as_str().into()),
-        ("exitstatus", i64::from(view.exit_status).into()),
-        ("logfile", view.stdout_logfile.as_str().into()),
-        ("stdout_logfile", view.stdout_logfile.as_str().into()),
-        ("stderr_logfile", view.stderr_logfile.as_str().into()),
-        ("pid", i64::from(view.pid).into()),
-        ("description", view.description.as_str().into()),
-    ])
-}
-
-fn state_code(state: State) -> i64 {
-    state.code().into()
-}
-
-fn config_info_of(view: &ConfiguredView) -> Value {
-    let (policy, launch) = (&view.config.policy, &view.config.launch);
-    let directory = launch
-        .directory
-        .as_ref()
-        .map(|path| path.display().to_string());
-    let exitcodes = policy
-        .exitcodes
-        .iter()
-        .map(|code| Value::Int((*code).into()));
-    let uid = launch.user.as_ref().map(|user| Value::Int(user.uid.into()));
-    let mut info = members([
-        ("autostart", policy.autostart.into()),
-        ("directory", or_none(directory.map(Value::from))),
-        ("uid", or_none(uid)),
-        ("command", launch.command.as_str().into()),
-        ("exitcodes", Value::Array(exitcodes.collect())),
-        ("group", view.group.as_str().into()),
-        ("group_prio", view.group_priority.into()),
-        ("inuse", view.in_use.into()),
-        ("killasgroup", policy.killasgroup.into()),
-        ("name", view.config.name.as_str().into()),
-        ("process_prio", policy.priority.into()),
-        ("redirect_stderr", launch.redirect_stderr.into()),
-        ("startretries", policy.startretries.into()),
-        ("startsecs", policy.startsecs.into()),
-        ("stopsignal", i64::from(policy.stopsignal.0).into()),
-        ("stopwaitsecs", policy.stopwaitsecs.into()),
-        (
-            "serverurl",
-            or_none(launch.serverurl.as_deref().map(Value::from)),
-        ),
-    ]);
-    if let Value::Struct(members) = &mut info {
-        members.extend(stream_info(
-            "stdout",
-            &view.config.stdout,
-            &view.stdout_logfile,
-        ));
-        members.extend(stream_info(
-            "stderr",
-            &view.config.stderr,
-            &view.stderr_logfile,
-        ));
-    }
-    info
-}
-
-/// The options of one output. `file` is where it really goes, if that is known: what AUTO means.
-fn stream_info(channel: &str, stream: &StreamConfig, file: &str) -> Vec<(String, Value)> {
-    let logfile = match &stream.logfile {
-        LogTarget::File(path) => path.display().to_string(),
-        LogTarget::Auto if file.is_empty() => "auto".to_owned(),
-        LogTarget::Auto => file.to_owned(),
-        LogTarget::None => "none".to_owned(),
-    };
-    let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
-    [
-        ("capture_maxbytes", number(stream.capture_maxbytes)),
-        ("events_enabled", stream.events_enabled.into()),
-        ("logfile", logfile.into()),
-        ("logfile_backups", number(stream.backups.into())),
-        ("logfile_maxbytes", Value::Int(stream.maxbytes)),
-        ("syslog", stream.syslog.into()),
-    ]
-    .map(|(option, value)| (format!("{channel}_{option}"), value))
-    .into()
-}
-
-fn or_none(value: Option<Value>) -> Value {
-    value.unwrap_or_else(|| "none".into())
 }

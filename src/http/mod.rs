@@ -1,23 +1,43 @@
-//! HTTP behind the sockets: Supervisor's XML-RPC interface for every client that speaks it.
+//! HTTP behind the sockets: Supervisor's XML-RPC interface, its log streams and page, and ours.
 //!
-//! `tcp` accepts connections (those of unix sockets come from `control`); `transport` joins hyper and the runtime; `site` answers requests and guards them with
-//! `credentials`; `value` is the XML-RPC codec, `fault` the table of faults, `methods` the table of
-//! methods, `interface` and `logs` what they do. Like the line protocol, all of it asks the
-//! daemon's turn [`Question`](crate::control::Question)s and reads log files by itself.
+//! `tcp` accepts connections (those of unix sockets come from `control`). `transport` joins hyper
+//! and the runtime and ends connections that are too slow for their `pace`. `site` answers: it
+//! checks `credentials`, asks the `guard` whether a browser was talked into the request, and leads
+//! to a door:
 //!
-//! Must never: look a method up by reflection, hold more of a request than [`site::REQUEST_MAX`],
-//! let one client wait for another. Imports `config`, `fleet`, `logs`, `control`.
+//! * `/RPC2`: `value` is the codec, `fault` the table of faults, `methods` the table of methods,
+//!   `interface`, `arguments`, `info` and `logs` what they do.
+//! * `/logtail`, `/mainlogtail`: `tails`; `stream` turns log files into bodies.
+//! * the page and its files: `page`, and for what scripts do with Supervisor's page, `forms`.
+//!
+//! Like the line protocol, all of it puts [`Question`](crate::control::Question)s to the daemon's
+//! turn, by way of `asking`, and reads log files by itself.
+//!
+//! Must never: look a method up by reflection, take a path of a file from a client, hold more of a
+//! request than [`site::REQUEST_MAX`], let one client wait for another. Imports `config`, `fleet`,
+//! `logs`, `control`.
 
+mod arguments;
+mod asking;
 mod credentials;
 mod fault;
+mod forms;
+mod guard;
+mod info;
 mod interface;
 mod logs;
 mod methods;
+mod pace;
+mod page;
+mod reply;
 pub mod site;
+mod stream;
+mod tails;
 mod tcp;
 mod transport;
 pub mod value;
 
 pub use credentials::Credentials;
+pub use guard::Guard;
 pub use site::Site;
 pub use tcp::serve_tcp;

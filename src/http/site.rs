@@ -1,6 +1,6 @@
-//! One server section: answers the requests of its connections.
+//! One server section: the connections of its clients, and which door each request goes to.
 //!
-//! Must never: answer anything before the credentials are checked.
+//! Must never: answer anything before the credentials are checked and the guard was asked.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,47 +10,55 @@ use async_io::Timer;
 use async_std::channel::Sender;
 use futures_lite::future;
 use futures_lite::{AsyncRead, AsyncWrite};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
+use percent_encoding::percent_decode_str;
 
+use super::asking::Asking;
 use super::credentials::{Credentials, Verdict};
+use super::forms::{self, Form};
+use super::guard::{Deed, Guard};
 use super::interface::Interface;
-use super::transport::{Clock, Transport};
+use super::pace::{Pace, Step};
+use super::reply::{Endless, Reply, TEXT, because, refusal, unauthorized, whole};
+use super::transport::Transport;
 use super::value::{read_call, write_response};
+use super::{page, tails};
 use crate::control::server::{HttpDoor, Talk};
 use crate::control::{Peer, Question};
 
 /// Most bytes of a request's body.
 pub const REQUEST_MAX: usize = 4 * 1024 * 1024;
 
+/// Most bytes of a request's head.
+const HEAD_MAX: usize = 64 * 1024;
+
 /// How long a body may take to come.
 const BODY_TIME: Duration = Duration::from_secs(30);
-
-/// How long a connection may be silent between two requests, or take for the head of one.
-const HEAD_TIME: Duration = Duration::from_secs(300);
-
-/// Where XML-RPC is. Supervisor answers to every path that begins so.
-const RPC: &str = "/RPC2";
-
-type Reply = Response<Full<Bytes>>;
 
 /// A server section.
 #[derive(Debug, Clone)]
 pub struct Site {
     questions: Sender<Question>,
     credentials: Option<Credentials>,
+    guard: Guard,
 }
 
 impl Site {
     /// Answers with what the turn says, to whoever has the credentials.
-    pub fn new(questions: Sender<Question>, credentials: Option<Credentials>) -> Site {
+    pub fn new(
+        questions: Sender<Question>,
+        credentials: Option<Credentials>,
+        guard: Guard,
+    ) -> Site {
         Site {
             questions,
             credentials,
+            guard,
         }
     }
 
@@ -59,15 +67,21 @@ impl Site {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service =
-            service_fn(
-                |request| async move { Ok::<_, Infallible>(self.answer(request, peer).await) },
-            );
-        // An error here is a client that went away or does not speak HTTP.
+        let pace = Pace::default();
+        let service = service_fn(|request| {
+            let pace = pace.clone();
+            async move {
+                pace.go(Step::Busy);
+                let reply = self.answer(request, peer).await;
+                let endless = reply.extensions().get::<Endless>().is_some();
+                pace.go(if endless { Step::Stream } else { Step::Idle });
+                Ok::<_, Infallible>(reply)
+            }
+        });
+        // An error here is a client that went away, is too slow, or does not speak HTTP.
         let _ = http1::Builder::new()
-            .timer(Clock)
-            .header_read_timeout(HEAD_TIME)
-            .serve_connection(Transport::new(stream, received), service)
+            .max_buf_size(HEAD_MAX)
+            .serve_connection(Transport::new(stream, received, pace.clone()), service)
             .await;
     }
 
@@ -80,38 +94,106 @@ impl Site {
                 Verdict::Garbled => return refusal(StatusCode::BAD_REQUEST),
             }
         }
-        if !request.uri().path().starts_with(RPC) {
-            return refusal(StatusCode::NOT_FOUND);
-        }
-        if request.method() != Method::POST {
+        let Ok(path) = percent_decode_str(request.uri().path()).decode_utf8() else {
             return refusal(StatusCode::BAD_REQUEST);
+        };
+        let path = path.into_owned();
+        let deed = deed_of(&path, &request);
+        if let Err(suspicion) = self.guard.judge(deed, request.headers()) {
+            return because(StatusCode::FORBIDDEN, suspicion.words());
         }
-        self.remote_call(request, peer).await
+        let asking = Asking::new(self.questions.clone(), peer);
+        route(asking, &path, request).await
     }
+}
 
-    async fn remote_call(&self, request: Request<Incoming>, peer: Option<Peer>) -> Reply {
-        let length = request.headers().get(header::CONTENT_LENGTH);
-        let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        match length {
-            None => return refusal(StatusCode::LENGTH_REQUIRED),
-            Some(length) if length > REQUEST_MAX => return refusal(StatusCode::PAYLOAD_TOO_LARGE),
-            Some(_) => {}
+/// What a request is about, as far as the guard is concerned.
+fn deed_of(path: &str, request: &Request<Incoming>) -> Deed {
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+    let acts = || Form::read(query(request), b"").field("action").is_some();
+    match path {
+        "/" | "/index.html" if looks && acts() => Deed::Link,
+        _ if looks => Deed::Look,
+        "/" | "/index.html" => Deed::Call,
+        _ if path.starts_with("/RPC2") => Deed::Call,
+        _ => Deed::Change,
+    }
+}
+
+/// Supervisor answers to every path that begins with one of the first three.
+async fn route(asking: Asking, path: &str, request: Request<Incoming>) -> Reply {
+    let method = request.method().clone();
+    let looks = matches!(method, Method::GET | Method::HEAD);
+    if path.starts_with("/RPC2") {
+        return match method {
+            Method::POST => remote_call(asking, request).await,
+            _ => refusal(StatusCode::BAD_REQUEST),
+        };
+    }
+    if let Some(what) = path.strip_prefix("/logtail") {
+        return match looks {
+            true => tails::of_process(&asking, what).await,
+            false => refusal(StatusCode::BAD_REQUEST),
+        };
+    }
+    if path.starts_with("/mainlogtail") {
+        return match looks {
+            true => tails::of_the_daemon(&asking).await,
+            false => refusal(StatusCode::BAD_REQUEST),
+        };
+    }
+    match path {
+        "/" | "/index.html" | "/tail.html" if looks || method == Method::POST => {
+            old_page(asking, path, request).await
         }
-        let body = match body_of(request).await {
+        "/ok.html" if looks || method == Method::POST => whole(StatusCode::OK, TEXT, "OK"),
+        _ if looks => page::file(path).unwrap_or_else(|| refusal(StatusCode::NOT_FOUND)),
+        _ => refusal(StatusCode::BAD_REQUEST),
+    }
+}
+
+/// The page, its forms and links.
+async fn old_page(asking: Asking, path: &str, request: Request<Incoming>) -> Reply {
+    let query = query(&request).to_owned();
+    let body = match request.method() {
+        &Method::POST => match body_of(request).await {
             Ok(body) => body,
             Err(status) => return refusal(status),
-        };
-        let call = match read_call(&body) {
-            Ok(call) => call,
-            Err(why) => {
-                log::error!("XML-RPC request data is invalid: {}", why.0);
-                return refusal(StatusCode::BAD_REQUEST);
-            }
-        };
-        let interface = Interface::new(self.questions.clone(), peer);
-        let xml = write_response(&interface.call(call).await);
-        reply(StatusCode::OK, "text/xml", xml)
+        },
+        _ => Bytes::new(),
+    };
+    let form = Form::read(&query, &body);
+    let interface = Interface::of_the_page(asking.clone());
+    if path == "/tail.html" {
+        return forms::tail(&interface, &form).await;
     }
+    match form.field("action") {
+        Some(_) => forms::act(&interface, &form).await,
+        None => page::index(&asking, form.field("message").unwrap_or_default()).await,
+    }
+}
+
+async fn remote_call(asking: Asking, request: Request<Incoming>) -> Reply {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    match length {
+        None => return refusal(StatusCode::LENGTH_REQUIRED),
+        Some(length) if length > REQUEST_MAX => return refusal(StatusCode::PAYLOAD_TOO_LARGE),
+        Some(_) => {}
+    }
+    let body = match body_of(request).await {
+        Ok(body) => body,
+        Err(status) => return refusal(status),
+    };
+    let call = match read_call(&body) {
+        Ok(call) => call,
+        Err(why) => {
+            log::error!("XML-RPC request data is invalid: {}", why.0);
+            return refusal(StatusCode::BAD_REQUEST);
+        }
+    };
+    let xml = write_response(&Interface::new(asking).call(call).await);
+    whole(StatusCode::OK, "text/xml", xml)
 }
 
 impl HttpDoor for Site {
@@ -122,7 +204,12 @@ impl HttpDoor for Site {
     }
 }
 
-async fn body_of(request: Request<Incoming>) -> Result<Bytes, StatusCode> {
+fn query(request: &Request<Incoming>) -> &str {
+    request.uri().query().unwrap_or_default()
+}
+
+/// A whole body, of bounded size, in bounded time.
+pub(super) async fn body_of(request: Request<Incoming>) -> Result<Bytes, StatusCode> {
     let collect = async {
         let body = Limited::new(request.into_body(), REQUEST_MAX);
         match body.collect().await {
@@ -138,36 +225,4 @@ async fn body_of(request: Request<Incoming>) -> Result<Bytes, StatusCode> {
         Err(StatusCode::REQUEST_TIMEOUT)
     };
     future::or(collect, late).await
-}
-
-fn unauthorized() -> Reply {
-    let mut reply = refusal(StatusCode::UNAUTHORIZED);
-    let challenge = HeaderValue::from_static("Basic realm=\"default\"");
-    reply
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, challenge);
-    reply
-}
-
-/// A small page that says the code and what it means.
-fn refusal(status: StatusCode) -> Reply {
-    let meaning = status.canonical_reason().unwrap_or_default();
-    let number = status.as_u16();
-    let page = format!(
-        "<!doctype html>\n<title>{number} {meaning}</title>\n<h1>{number}</h1>\n<p>{meaning}</p>\n"
-    );
-    let mut reply = reply(status, "text/html; charset=utf-8", page);
-    let close = HeaderValue::from_static("close");
-    reply.headers_mut().insert(header::CONNECTION, close);
-    reply
-}
-
-fn reply(status: StatusCode, kind: &'static str, text: String) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::from(text)));
-    *reply.status_mut() = status;
-    let headers = reply.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    let server = HeaderValue::from_static(concat!("appctl/", env!("CARGO_PKG_VERSION")));
-    headers.insert(header::SERVER, server);
-    reply
 }
