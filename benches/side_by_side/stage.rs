@@ -144,7 +144,7 @@ impl Stage {
 
     /// Kills the last program; how long it takes until its successor runs.
     pub fn kill_and_wait(&mut self) -> Duration {
-        // Not so soon that it would count as one that cannot be started.
+        // Until the supervisor has dealt with the start and sleeps.
         std::thread::sleep(Duration::from_millis(20));
         let pid = self.pids.pop().expect("a program");
         let began = Instant::now();

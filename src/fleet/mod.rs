@@ -14,6 +14,7 @@ mod check;
 pub mod event;
 mod job;
 pub mod name;
+pub mod pace;
 mod phase;
 pub mod process;
 mod request;

@@ -29,18 +29,11 @@ use std::time::Duration;
 
 use super::event::{Action, Cause, Change, ExitStatus, KillPurpose, Moment, SpawnFailure, Stamp};
 use super::name::{ProcessId, ProcessName};
+use super::pace::Pace;
 use super::phase::Phase;
 use super::restart::Round;
 use super::state::State;
 use crate::config::{Autorestart, Policy, Signal};
-
-/// A process that ended by itself is not started again sooner than this after its last start.
-///
-/// Only `startsecs=0` programs can feel it, for with one second or more a run that counts as
-/// RUNNING has lasted longer already: those restart at once. One start a second is the pace at
-/// which Supervisor's loop respawns a program that ends instantly, so nothing becomes slower by
-/// it, and a hundred such programs cost a hundred starts a second instead of all processors.
-pub const RESPAWN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// SIGKILL is repeated no sooner than this, even with `stopwaitsecs=0`.
 pub const KILL_INTERVAL: Duration = Duration::from_secs(1);
@@ -84,6 +77,8 @@ pub struct Process {
     pub(super) ended: Option<Moment>,
     pub(super) exit_status: Option<ExitStatus>,
     pub(super) spawn_error: Option<String>,
+    /// How soon it is started again when it ends by itself.
+    pub(super) pace: Pace,
     /// The restart it takes part in: it is started when all of that round have stopped.
     pub(super) round: Option<Round>,
 }
@@ -99,6 +94,7 @@ impl Process {
             ended: None,
             exit_status: None,
             spawn_error: None,
+            pace: Pace::default(),
             round: None,
         }
     }
@@ -190,7 +186,7 @@ impl Process {
             }
             (Exited { again: Some(due) }, Input::Tick) if due <= now.stamp => {
                 let status = self.exit_status.unwrap_or(ExitStatus::Unknown);
-                self.launch(now, 0, Cause::Autorestart(status), actions);
+                self.respawn(now, status, actions);
             }
 
             (Launching { failures }, Input::Spawned(pid)) => {
@@ -409,15 +405,17 @@ impl Process {
             Autorestart::Unexpected => !expected,
             Autorestart::Always => true,
         };
-        let again = (wanted && may_start).then(|| {
-            self.started
-                .map_or(now.stamp, |at| at.stamp.after(RESPAWN_INTERVAL))
-        });
+        let again = (wanted && may_start).then(|| self.pace.next(now.stamp));
         let cause = Cause::Exited { status, expected };
         self.enter(Phase::Exited { again }, cause, actions);
         if again.is_some_and(|due| due <= now.stamp) {
-            self.launch(now, 0, Cause::Autorestart(status), actions);
+            self.respawn(now, status, actions);
         }
+    }
+
+    fn respawn(&mut self, now: Moment, status: ExitStatus, actions: &mut Vec<Action>) {
+        self.pace.take(now.stamp);
+        self.launch(now, 0, Cause::Autorestart(status), actions);
     }
 
     fn stopping(&self, now: Moment, pid: i32) -> Phase {

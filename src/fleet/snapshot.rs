@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{ExitStatus, GroupPolicy, Moment, Stamp};
 use super::name::{ProcessId, ProcessName};
+use super::pace::Pace;
 use super::phase::Phase;
 use super::process::Process;
 use super::restart::Round;
@@ -36,6 +37,7 @@ pub struct Record {
     ended: Option<Moment>,
     exit_status: Option<ExitStatus>,
     spawn_error: Option<String>,
+    pace: Pace,
     round: Option<Round>,
 }
 
@@ -110,6 +112,7 @@ impl Fleet {
                 let end = text.floor_char_boundary(SPAWN_ERROR_BYTES_MAX);
                 text[..end].to_owned()
             }),
+            pace: process.pace,
             round: process.round,
         })
     }
@@ -237,6 +240,7 @@ fn restore_process(
             process.ended = record.ended;
             process.exit_status = record.exit_status;
             process.spawn_error = record.spawn_error;
+            process.pace = record.pace;
             process.round = record.round.filter(|_| leaving.is_none());
         }
         None if process.policy().autostart && leaving.is_none() => {

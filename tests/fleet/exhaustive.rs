@@ -200,6 +200,9 @@ fn state(node: &Node) -> String {
         state.push_str(before);
         let relative = if before.ends_with("ended: Some(Moment { stamp: Stamp(") {
             0
+        } else if before.ends_with("pace: Pace { full: Stamp(") {
+            // What is over is over; half a second is the step in which time passes here.
+            (number - node.now.stamp.0 as i64 + 499_999_999).max(0) / 500_000_000
         } else if before.ends_with("Stamp(") {
             // Older than any bound is old.
             (number - node.now.stamp.0 as i64).max(-1_000_000_000)

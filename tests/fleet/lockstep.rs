@@ -3,6 +3,7 @@
 //! each one states, pids, counters and actions must agree.
 
 use appctl::config::{Autorestart, Policy, Signal};
+use appctl::fleet::pace::BURST;
 use appctl::fleet::*;
 use proptest::prelude::*;
 
@@ -24,6 +25,8 @@ struct Naive {
     launching: bool,
     /// An exit waits for its autorestart.
     respawn: bool,
+    /// When it was restarted by itself: each counts against the burst for its time.
+    respawns: Vec<u64>,
     /// To be started when no other process with this number lives.
     restart: Option<u64>,
 }
@@ -186,11 +189,18 @@ impl Model {
         wanted && !self.leaving
     }
 
-    /// At most one start a second.
+    /// A burst at once, then one a second: counted anew from the very first restart.
     fn respawn(&mut self, i: usize, now: u64) {
-        let process = &mut self.processes[i];
-        let due = now - process.laststart >= SECOND;
+        let process = &self.processes[i];
+        let burst = u64::from(BURST) * SECOND;
+        let (mut in_hand, mut since) = (burst, 0);
+        for &at in &process.respawns {
+            in_hand = burst.min(in_hand + (at - since)) - SECOND;
+            since = at;
+        }
+        let due = burst.min(in_hand + (now - since)) >= SECOND;
         if process.state == State::Exited && process.respawn && due {
+            self.processes[i].respawns.push(now);
             self.spawn(i, now);
         }
     }
@@ -311,6 +321,7 @@ impl Pair {
                 exit: None,
                 launching: false,
                 respawn: false,
+                respawns: vec![],
                 restart: None,
             });
         }

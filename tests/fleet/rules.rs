@@ -1,7 +1,8 @@
 //! The rules one by one: Supervisor's, and where we mend them.
 
 use appctl::config::{Autorestart, Policy, Signal};
-use appctl::fleet::process::{KILL_INTERVAL, RESPAWN_INTERVAL};
+use appctl::fleet::pace::{BURST, INTERVAL};
+use appctl::fleet::process::KILL_INTERVAL;
 use appctl::fleet::*;
 
 use crate::scene::{Scene, answers, effects, group, policy, program};
@@ -166,37 +167,41 @@ fn autorestart() {
     }
 }
 
-#[test]
-fn a_storm_is_slowed_and_a_long_run_is_not() {
+/// A `startsecs=0` program whose last restart that need not wait has been used up.
+fn storm() -> Scene {
     let mut scene = Scene::one(Policy {
         startsecs: 0,
         ..policy()
     });
-    scene.run("a");
-    scene.died("a", 1);
-    assert_eq!(
-        scene.state("a"),
-        State::Starting,
-        "after a long run at once"
-    );
+    scene.ask("start a");
+    for _ in 0..BURST {
+        scene.spawned("a");
+        scene.died("a", 1);
+        assert_eq!(scene.state("a"), State::Starting, "at once");
+    }
     scene.spawned("a");
+    scene
+}
+
+#[test]
+fn a_storm_is_slowed_and_a_single_death_is_not() {
+    let mut scene = storm();
     scene.pass(SECOND / 4);
     scene.died("a", 1);
     assert_eq!(scene.state("a"), State::Exited);
     let (waited, actions) = scene.wait();
-    assert_eq!(waited + 250, RESPAWN_INTERVAL.as_millis() as u64);
+    assert_eq!(waited + 250, INTERVAL.as_millis() as u64);
     assert_eq!(actions, ["a STARTING: Autorestart(Code(1))", "start a"]);
+    scene.spawned("a");
+    scene.pass(SECOND);
+    scene.died("a", 1);
+    assert_eq!(scene.state("a"), State::Starting, "after a second at once");
 }
 
 #[test]
 fn a_stop_ends_a_storm() {
     let storm = || {
-        let mut scene = Scene::one(Policy {
-            startsecs: 0,
-            ..policy()
-        });
-        scene.ask("start a");
-        scene.spawned("a");
+        let mut scene = storm();
         scene.died("a", 1);
         assert_eq!(scene.state("a"), State::Exited);
         scene
