@@ -623,11 +623,11 @@ fn an_unrecorded_program_is_found_by_its_pipe() {
     program.line();
     let inode = pipe_inode(program.stdin.as_ref().unwrap()).unwrap();
     assert_ne!(inode, pipe_inode(other.stdin.as_ref().unwrap()).unwrap());
-    let found = find_started(own, inode).unwrap().unwrap();
+    let found = find_started(Some(own), inode).unwrap().unwrap();
     assert_eq!(found.pid, program.living.pid);
     assert_eq!(found.start_time, program.living.start_time);
-    assert!(find_started(1, inode).unwrap().is_none());
-    assert!(find_started(own, 1).unwrap().is_none());
+    assert!(find_started(Some(1), inode).unwrap().is_none());
+    assert!(find_started(Some(own), 1).unwrap().is_none());
 
     // The program is gone; what it left behind is not it.
     set_child_subreaper(Some(getpid())).unwrap();
@@ -636,7 +636,7 @@ fn an_unrecorded_program_is_found_by_its_pipe() {
     program.wait();
     reap(&program.living).unwrap();
     let inode = pipe_inode(program.stdin.as_ref().unwrap()).unwrap();
-    assert!(find_started(own, inode).unwrap().is_none());
+    assert!(find_started(Some(own), inode).unwrap().is_none());
     kill(&program.living, Signal(9), true).unwrap();
     waitpid(stray, WaitOptions::empty()).unwrap();
     set_child_subreaper(None).unwrap();

@@ -277,3 +277,187 @@ fn a_brain_killed_in_a_shutdown_is_followed_by_the_rest_of_it() {
     lab.write("go", "");
     lab.expect_end();
 }
+
+/// Kills keeper and brain in the same moment and waits until both are gone.
+fn kill_both(lab: &mut Lab) {
+    let (keeper, brain) = lab.keeper_and_brain();
+    // Stopped first, so that neither sees the other die.
+    signal(keeper, "STOP");
+    kill(brain);
+    kill(keeper);
+    lab.wait_end();
+    lab.wait_gone(brain);
+}
+
+fn holder(lab: &Lab) -> i32 {
+    lab.wait_some("a holder", |lab| {
+        let processes = lab.processes();
+        let holder = processes
+            .iter()
+            .find(|(_, line)| line.starts_with("holder"));
+        holder.map(|(pid, _)| *pid)
+    })
+}
+
+#[test]
+fn programs_outlive_keeper_and_brain_and_the_next_daemon_adopts_them() {
+    // Without this: kill -9 of the daemon kills what talks, forgets what does not, and the next
+    // daemon starts second copies.
+    ours_only!();
+    let lab = Lab::new();
+    lab.script("lines", LINES);
+    lab.script(
+        "waits",
+        "while [ ! -e @D@/$1 ]; do sleep 0.02; done; echo last words; exit $2",
+    );
+    let mut lab = lab.started(
+        "[program:lines]\ncommand=@D@/lines\nstdout_logfile=@D@/lines.log\n\
+         stdout_logfile_maxbytes=500KB\nstdout_logfile_backups=1000\n\
+         [program:cat]\ncommand=/bin/cat\n\
+         [program:held]\ncommand=/bin/sleep 1003\nautostart=false\n\
+         [program:early]\ncommand=@D@/waits early 7\nautorestart=false\n\
+         stdout_logfile=@D@/early.log\n\
+         [program:late]\ncommand=@D@/waits late 8\nautorestart=false\n",
+    );
+    let names = ["lines", "cat", "early", "late"];
+    for name in names {
+        lab.wait_state(name, "RUNNING");
+    }
+    let pids = names.map(|name| lab.pid(name));
+    for _ in 0..3 {
+        kill_both(&mut lab);
+        assert_eq!(
+            lab.ctl("status").code,
+            4,
+            "nobody answers, and nobody waits"
+        );
+        lab.start();
+        assert_eq!(names.map(|name| lab.pid(name)), pids);
+        let before = lab.read("lines.log").len();
+        lab.until("output flows again", |lab| {
+            lab.read("lines.log").len() != before
+        });
+    }
+    assert_eq!(lab.state("held"), "STOPPED");
+    // One ends under the next daemon, whose child it is not.
+    lab.write("late", "");
+    lab.wait_state("late", "EXITED");
+    lab.wait_main_log("exited: late (exit status 8; not expected)");
+    // One ends while nobody is there to see it, and is reaped by a stranger.
+    kill_both(&mut lab);
+    lab.write("early", "");
+    lab.until("it is gone without a trace", |_| {
+        procfs::stat(pids[2], 3).is_none()
+    });
+    lab.start();
+    lab.wait_state("early", "EXITED");
+    lab.wait_main_log("exited: early (exit status unknown, it ended unseen; not expected)");
+    assert_eq!(lab.read("early.log"), "last words\n");
+    assert_eq!((lab.pid("lines"), lab.pid("cat")), (pids[0], pids[1]));
+    assert_eq!(lab.ctl("stop lines").code, 0);
+    let files = rotated(&lab.path("lines.log"));
+    Tally::of_files(&files).assert_complete();
+    assert_eq!(lab.main_log().matches("spawned: 'lines'").count(), 1);
+    lab.shut_down();
+}
+
+#[test]
+fn the_next_daemon_changes_only_what_the_file_has_changed() {
+    // Without this: an edit is ignored, or costs programs it does not concern.
+    ours_only!();
+    let mut lab = Lab::with(
+        "[program:kept]\ncommand=/bin/sleep 1001\n[program:changed]\ncommand=/bin/sleep 1002\n\
+         [program:dropped]\ncommand=/bin/sleep 1003\n",
+    );
+    let names = ["kept", "changed", "dropped"];
+    for name in names {
+        lab.wait_state(name, "RUNNING");
+    }
+    let [kept, changed, dropped] = names.map(|name| lab.pid(name));
+    kill_both(&mut lab);
+    lab.configure(
+        "[program:kept]\ncommand=/bin/sleep 1001\n[program:changed]\ncommand=/bin/sleep 2002\n\
+         [program:new]\ncommand=/bin/sleep 1004\n",
+    );
+    lab.start();
+    lab.wait_new_pid("changed", changed);
+    lab.wait_state("new", "RUNNING");
+    lab.wait_gone(dropped);
+    assert_eq!(lab.pid("kept"), kept);
+    assert_eq!(lab.status("dropped"), None);
+    // The file is broken: nothing is harmed.
+    kill_both(&mut lab);
+    lab.configure("[program:kept]\ncommmand=/bin/sleep 1001\n");
+    lab.launch();
+    assert_eq!(lab.wait_end(), 2);
+    assert!(procfs::alive(kept));
+    lab.configure("[program:kept]\ncommand=/bin/sleep 1001\n");
+    lab.start();
+    assert_eq!(lab.pid("kept"), kept);
+}
+
+#[test]
+fn without_its_keeper_a_brain_goes_on_until_the_next_daemon_takes_over() {
+    // Without this: programs end unseen, or two daemons serve.
+    ours_only!();
+    let lab = Lab::new();
+    lab.script(
+        "waits",
+        "while [ ! -e @D@/$1 ]; do sleep 0.02; done; exit $2",
+    );
+    let mut lab = lab.started(
+        "[program:a]\ncommand=@D@/waits a 4\nautorestart=false\n\
+         [program:b]\ncommand=@D@/waits b 5\nautorestart=false\n\
+         [program:c]\ncommand=/bin/sleep 1001\nautostart=false\n",
+    );
+    lab.wait_state("a", "RUNNING");
+    lab.wait_state("b", "RUNNING");
+    let (_, first) = lab.keeper_and_brain();
+    replace_brain(&lab);
+    lab.until("the brain serves", |lab| lab.ctl("status").code == 3);
+    let (keeper, brain) = lab.keeper_and_brain();
+    assert_ne!(first, brain);
+    kill(keeper);
+    lab.wait_end();
+    lab.wait_main_log("the keeper is gone");
+    lab.expect("start c", 0, "c: started\n");
+    lab.write("a", "");
+    lab.wait_main_log("exited: a (exit status 4; not expected)");
+    let (b, c) = (lab.pid("b"), lab.pid("c"));
+    lab.launch();
+    lab.wait_gone(brain);
+    lab.until("the next one serves", |lab| {
+        lab.ctl("pid").out == format!("{}\n", lab.daemon_pid())
+    });
+    assert_eq!((lab.pid("b"), lab.pid("c")), (b, c));
+    lab.write("b", "");
+    lab.wait_main_log("exited: b (exit status 5; not expected)");
+}
+
+#[test]
+fn a_holder_that_is_killed_is_replaced() {
+    // Without this: one kill takes a promise away, and nobody notices before the next two.
+    ours_only!();
+    let mut lab = Lab::with("[program:a]\ncommand=/bin/sleep 1001\n");
+    lab.wait_state("a", "RUNNING");
+    let (a, first) = (lab.pid("a"), holder(&lab));
+    kill(first);
+    lab.wait_some("another holder", |lab| {
+        Some(holder(lab)).filter(|pid| *pid != first)
+    });
+    lab.wait_main_log("brain 2 took over");
+    kill_both(&mut lab);
+    lab.start();
+    assert_eq!(lab.pid("a"), a);
+    lab.shut_down();
+}
+
+#[test]
+fn a_holder_without_daemon_and_programs_ends() {
+    // Without this: killing everything leaves a process for ever.
+    ours_only!();
+    let mut lab = Lab::with("");
+    let pid = holder(&lab);
+    kill_both(&mut lab);
+    lab.wait_gone(pid);
+}

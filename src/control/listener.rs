@@ -1,4 +1,4 @@
-//! The listening socket and the lock of the instance. Plain blocking code for the boot phase.
+//! The listening sockets and the lock of the instance. Plain blocking code for the boot phase.
 //!
 //! The lock decides who is the daemon of a socket path; the socket file only shows where it
 //! listens. A socket is removed only by the holder of the lock, only if it is a socket, and only
@@ -98,6 +98,13 @@ pub fn lock_path(socket: &Path) -> PathBuf {
     path.into()
 }
 
+/// The socket beside it on which a daemon finds what a killed one left: `<socket>.holder`.
+pub fn holder_path(socket: &Path) -> PathBuf {
+    let mut path = socket.as_os_str().to_owned();
+    path.push(".holder");
+    path.into()
+}
+
 /// Takes the lock of the instance that listens on `socket` and writes our pid into it. It is held
 /// as long as the descriptor is open, in whatever process. The file stays when the lock goes:
 /// removing it would let two daemons lock two files of one name.
@@ -163,8 +170,17 @@ fn read_pid(file: &mut fs::File) -> Option<i32> {
 /// `mode`, for it takes them from its descriptor; and until `listen`, which comes last, connecting
 /// to it is refused.
 pub fn bind_unix(path: &Path, mode: u32, owner: Owner) -> Result<OwnedFd, ListenError> {
+    bind(path, mode, owner, SocketType::STREAM)
+}
+
+/// The same for packets, and for nobody but us.
+pub fn bind_packets(path: &Path) -> Result<OwnedFd, ListenError> {
+    bind(path, 0o600, (None, None), SocketType::SEQPACKET)
+}
+
+fn bind(path: &Path, mode: u32, owner: Owner, of_type: SocketType) -> Result<OwnedFd, ListenError> {
     let address = address(path)?;
-    remove_stale(path, &address)?;
+    remove_stale(path, &address, of_type)?;
     let system = |doing| {
         let path = path.to_owned();
         move |error: Errno| ListenError::System {
@@ -173,7 +189,7 @@ pub fn bind_unix(path: &Path, mode: u32, owner: Owner) -> Result<OwnedFd, Listen
             error: error.into(),
         }
     };
-    let socket = stream_socket().map_err(system("making a socket"))?;
+    let socket = socket(of_type).map_err(system("making a socket"))?;
     let mode = Mode::from_raw_mode(mode & 0o777);
     rustix::fs::fchmod(&socket, mode).map_err(system("setting the mode"))?;
     rustix::net::bind(&socket, &address).map_err(system("binding"))?;
@@ -205,9 +221,9 @@ fn address(path: &Path) -> Result<SocketAddrUnix, ListenError> {
     SocketAddrUnix::new(path).map_err(system)
 }
 
-fn stream_socket() -> rustix::io::Result<OwnedFd> {
+fn socket(of_type: SocketType) -> rustix::io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+    rustix::net::socket_with(AddressFamily::UNIX, of_type, flags, None)
 }
 
 /// Sets the owner, then the bits that the umask took away.
@@ -226,7 +242,11 @@ fn give_rights(path: &Path, mode: Mode, (uid, gid): Owner) -> rustix::io::Result
 
 /// Removes the socket of a daemon that is gone. One that answers is left alone, and so is
 /// everything that is not a socket.
-fn remove_stale(path: &Path, address: &SocketAddrUnix) -> Result<(), ListenError> {
+fn remove_stale(
+    path: &Path,
+    address: &SocketAddrUnix,
+    of_type: SocketType,
+) -> Result<(), ListenError> {
     let system = |doing, error: io::Error| ListenError::System {
         doing,
         path: path.to_owned(),
@@ -242,7 +262,7 @@ fn remove_stale(path: &Path, address: &SocketAddrUnix) -> Result<(), ListenError
             expected: "a socket",
         });
     }
-    let probe = stream_socket().map_err(|error| system("making a socket", error.into()))?;
+    let probe = socket(of_type).map_err(|error| system("making a socket", error.into()))?;
     match rustix::net::connect(&probe, address) {
         Ok(()) => {
             return Err(ListenError::AlreadyRunning {

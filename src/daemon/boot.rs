@@ -8,8 +8,8 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -22,7 +22,7 @@ use crate::config::{
     self, Config, Diagnostics, Host, LogLevel, RealHost, ServerAddress, ServerConfig, Source,
 };
 use crate::control::listener::{self, ListenError};
-use crate::keeper::{self, Estate, Ledger, ParkKey};
+use crate::keeper::{self, Estate, Heritage, Ledger, ParkKey};
 use crate::launch;
 
 /// Why the daemon does not start: what a person reads.
@@ -130,7 +130,7 @@ fn become_daemon(
         child_limits,
         notes,
     };
-    let parked = park(&settings, doors.listeners)
+    let parked = park(&settings, doors.listeners, doors.holder)
         .map_err(|error| Refusal::Reason(format!("preparing the keeper: {error}")))?;
     let error = keeper::become_keeper(Estate {
         parked,
@@ -203,6 +203,19 @@ struct Doors {
     listeners: Vec<OwnedFd>,
     servers: Vec<ServerConfig>,
     lock: Option<OwnedFd>,
+    holder: Holder,
+}
+
+/// What keeps programs alive should keeper and brain be killed together.
+#[derive(Default)]
+enum Holder {
+    /// There can be none.
+    #[default]
+    Missing,
+    /// It is to be started, with this listening socket.
+    New(OwnedFd),
+    /// It is there, and this is what a daemon before us left in it.
+    Found(Heritage),
 }
 
 fn open_doors(
@@ -225,7 +238,7 @@ fn open_doors(
         match address {
             ServerAddress::Unix { .. } => {
                 unix += 1;
-                open_unix(&mut doors, server.clone(), personality)?;
+                open_unix(&mut doors, server.clone(), personality, notes)?;
                 if credentials.is_none() {
                     notes.push(without_authentication(section));
                 }
@@ -253,7 +266,10 @@ fn open_doors(
             },
             credentials: None,
         };
-        match (open_unix(&mut doors, server, personality), personality) {
+        match (
+            open_unix(&mut doors, server, personality, notes),
+            personality,
+        ) {
             (Ok(()), _) => {}
             (Err(refusal), Personality::Appctl) => return Err(refusal),
             // Supervisor runs without a socket too; ours is an extra that must not refuse it.
@@ -284,6 +300,7 @@ fn open_unix(
     doors: &mut Doors,
     server: ServerConfig,
     personality: Personality,
+    notes: &mut Vec<Note>,
 ) -> Result<(), Refusal> {
     let ServerAddress::Unix { path, mode, owner } = &server.address else {
         return Ok(());
@@ -293,11 +310,40 @@ fn open_unix(
         _ => refused.to_string(),
     };
     let lock = listener::lock_instance(path).map_err(words)?;
+    let holder = find_holder(path, notes)?;
     let bound = listener::bind_unix(path, *mode, *owner).map_err(words)?;
+    doors.holder = holder;
     doors.lock.get_or_insert(lock);
     doors.listeners.push(bound);
     doors.servers.push(server);
     Ok(())
+}
+
+/// With the lock held: whoever held it before is dead, and may have left programs that live.
+fn find_holder(socket: &Path, notes: &mut Vec<Note>) -> Result<Holder, Refusal> {
+    let path = listener::holder_path(socket);
+    let found = keeper::claim(&path).map_err(|error| {
+        format!(
+            "{}: taking over from a daemon that was killed: {error}; its programs may live",
+            path.display()
+        )
+    })?;
+    if let Some(heritage) = found {
+        return Ok(Holder::Found(heritage));
+    }
+    Ok(match listener::bind_packets(&path) {
+        Ok(listener) => Holder::New(listener),
+        Err(error) => {
+            notes.push(Note {
+                level: LogLevel::Warn,
+                text: format!(
+                    "{error}: should keeper and brain be killed together, programs will lose \
+                     their output"
+                ),
+            });
+            Holder::Missing
+        }
+    })
 }
 
 fn without_authentication(section: &str) -> Note {
@@ -367,22 +413,44 @@ fn no_server(error: &io::Error) -> String {
 }
 
 /// Everything a brain needs, in the keeper's hands from the start.
-fn park(settings: &Settings, listeners: Vec<OwnedFd>) -> io::Result<Vec<(ParkKey, OwnedFd)>> {
+fn park(
+    settings: &Settings,
+    listeners: Vec<OwnedFd>,
+    holder: Holder,
+) -> io::Result<Vec<(ParkKey, OwnedFd)>> {
+    let mut parked = match holder {
+        Holder::Found(heritage) => heritage.parked,
+        Holder::New(listener) => hold(listener)?,
+        Holder::Missing => park_anew()?,
+    };
+    parked.push((ParkKey::Settings, settings.write()?));
+    for (number, listener) in (0..).zip(listeners) {
+        parked.push((ParkKey::Listener(number), listener));
+    }
+    Ok(parked)
+}
+
+/// What outlives the keeper, and a holder that sees to it.
+fn hold(listener: OwnedFd) -> io::Result<Vec<(ParkKey, OwnedFd)>> {
+    let mut parked = park_anew()?;
+    parked.push((ParkKey::HolderListener, listener));
+    let borrowed: Vec<_> = parked.iter().map(|(key, fd)| (*key, fd.as_fd())).collect();
+    let connection = keeper::start_holder(&borrowed, true)?;
+    parked.extend(connection.map(|connection| (ParkKey::Holder, connection)));
+    Ok(parked)
+}
+
+fn park_anew() -> io::Result<Vec<(ParkKey, OwnedFd)>> {
     let (staging_read, staging_write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let (log_read, log_write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    let mut parked = vec![
-        (ParkKey::Settings, settings.write()?),
+    Ok(vec![
         (ParkKey::Ledger, Ledger::create()?.into_memory()),
         (ParkKey::StagingRead, staging_read),
         (ParkKey::StagingWrite, staging_write),
         (ParkKey::StagingOwner, crate::logs::new_staging_owner()?),
         (ParkKey::MainLogRead, log_read),
         (ParkKey::MainLogWrite, log_write),
-    ];
-    for (number, listener) in (0..).zip(listeners) {
-        parked.push((ParkKey::Listener(number), listener));
-    }
-    Ok(parked)
+    ])
 }
 
 fn explain(options: &BootOptions, refusal: Refusal) {

@@ -114,7 +114,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         .map(|structure| read_legacy(&structure, contents));
     let source = settings.source();
     let supervisord = match &legacy {
-        Some(Ok(legacy)) => legacy.structure.supervisord.clone(),
+        Some(Ok(legacy)) if incarnation > 1 => legacy.structure.supervisord.clone(),
         _ => settings.supervisord.clone(),
     };
 
@@ -165,7 +165,12 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         finished: None,
     };
     match legacy {
-        Some(Ok(legacy)) => brain.continue_with(legacy, parked, exits, incarnation),
+        Some(Ok(legacy)) => {
+            brain.continue_with(legacy, parked, exits, incarnation);
+            if incarnation == 1 {
+                brain.begin_after_all(&settings);
+            }
+        }
         Some(Err(reason)) => brain.stand_by(exits, reason),
         None => brain.begin(&settings)?,
     }
@@ -199,6 +204,19 @@ impl Brain {
         say(sentences::started(self.keeper_pid));
         self.add_all();
         Ok(())
+    }
+
+    /// The first brain of a daemon that found living programs of one that was killed: what differs
+    /// from the file is changed as an update would.
+    fn begin_after_all(&mut self, settings: &Settings) {
+        for sentence in &settings.notes {
+            say(sentence.clone().into());
+        }
+        write_pidfile(&self.supervisord, self.keeper_pid);
+        say(sentences::started(self.keeper_pid));
+        self.structure_changed = true;
+        self.follow_last_read();
+        self.settle();
     }
 
     /// After a reload: the same, with the configuration read before everything was stopped.
@@ -278,6 +296,7 @@ impl Brain {
         }
         remove_pidfile(&self.supervisord, self.keeper_pid);
         settings.remove_sockets();
+        settings.remove_holder_socket();
         self.plane.finish();
         if let Err(error) = self.link.leave(0) {
             eprintln!("appctl: telling the keeper goodbye: {error}");

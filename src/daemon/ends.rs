@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::brain::Brain;
-use super::processes::{Ending, RecordedRun, RunId, owner_of, stream_of};
+use super::processes::{Ending, Parent, RecordedRun, Run, RunId, owner_of, stream_of};
 use super::sentences::{self, say};
 use super::starts::output_key;
 use crate::control::{Answer, Channel, Failure, LogDone};
@@ -41,16 +41,18 @@ impl Brain {
         else {
             return;
         };
-        if current.id != run || current.ending.is_some() || current.adopted {
+        if current.id != run || current.ending.is_some() {
             return;
         }
         let Some(living) = current.living.as_ref() else {
             return;
         };
-        let status = match launch::peek_exit(living) {
-            Ok(Some(status)) => status,
-            Ok(None) => return,
-            Err(_) => ExitStatus::Unknown,
+        let status = match (current.parent, launch::peek_exit(living)) {
+            (Parent::Keeper, _) => return,
+            (Parent::Other, _) => launch::foreign_exit(living),
+            (Parent::Brain, Ok(Some(status))) => status,
+            (Parent::Brain, Ok(None)) => return,
+            (Parent::Brain, Err(_)) => ExitStatus::Unknown,
         };
         self.deaths.forget(living);
         let pid = current.pid;
@@ -162,10 +164,24 @@ impl Brain {
                  crash of this brain",
                 keys.len()
             ))),
-            FromKeeper::Gone => {
-                say(sentences::critical(
-                    "the keeper is gone; programs go on, but nobody will replace this brain",
-                ));
+            FromKeeper::Gone => self.lose_keeper(),
+        }
+    }
+
+    /// Nobody tells the ends of its children any more, so they are watched from here. The next
+    /// daemon ends this brain and takes over from it.
+    fn lose_keeper(&mut self) {
+        say(sentences::critical(
+            "the keeper is gone; programs go on, and so does this brain, but nobody will replace \
+             it: start the daemon again, it takes over what runs",
+        ));
+        for process in self.processes.values_mut() {
+            let Some(run) = process.run.as_mut() else {
+                continue;
+            };
+            if run.parent == Parent::Keeper && run.ending.is_none() {
+                run.parent = Parent::Other;
+                watch(&self.deaths, run);
             }
         }
     }
@@ -316,5 +332,17 @@ impl Brain {
             };
             self.finish_reply(ticket, end);
         }
+    }
+}
+
+/// Has the end of a program reported that is not the keeper's to tell.
+pub(super) fn watch(deaths: &launch::Deaths, run: &Run) {
+    if let Some(living) = &run.living
+        && let Err(error) = deaths.watch(run.id.0, living)
+    {
+        say(sentences::critical(format!(
+            "watching pid {}: {error}",
+            run.pid
+        )));
     }
 }

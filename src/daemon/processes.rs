@@ -107,10 +107,21 @@ pub struct Run {
     pub living: Option<Living>,
     /// Our end of its standard input.
     pub stdin: Option<OwnedFd>,
-    /// It was started by an earlier brain: the keeper is its parent and tells its end.
-    pub adopted: bool,
+    /// Who is told by the kernel how it ended.
+    pub parent: Parent,
     /// It ended; its output is being drained.
     pub ending: Option<Ending>,
+}
+
+/// Whose child a program is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parent {
+    /// Ours: this brain started it.
+    Brain,
+    /// The keeper's: an earlier brain started it. The keeper tells its end.
+    Keeper,
+    /// Somebody else's (init, mostly): its keeper died.
+    Other,
 }
 
 /// The time between the end of a program and the news of it.

@@ -93,6 +93,16 @@ impl Brain {
             }
             differences.keep_only(only);
         }
+        self.follow(differences, Some(reply));
+    }
+
+    /// Changes what differs from the configuration last read, with nobody asking for it.
+    pub(super) fn follow_last_read(&mut self) {
+        let differences = self.differences();
+        self.follow(differences, None);
+    }
+
+    fn follow(&mut self, differences: Differences, asker: Asker) {
         let Differences {
             added,
             changed,
@@ -106,7 +116,7 @@ impl Brain {
         self.incoming.extend(added);
         self.incoming.extend(changed);
         self.structure_changed = true;
-        self.ask_fleet(request, Some(reply));
+        self.ask_fleet(request, asker);
     }
 
     /// Follows the file in everything that can change at run time: all groups, the level and

@@ -7,14 +7,15 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::brain::Brain;
+use super::ends::watch;
 use super::memory::{Record, STRUCTURE_VERSION, Structure};
-use super::processes::{Ending, Process, RecordedRun, Run, RunId, Slots, stream_of};
+use super::processes::{Ending, Parent, Process, RecordedRun, Run, RunId, Slots, stream_of};
 use super::sentences::{self, say};
 use crate::control::Channel;
 use crate::fleet::{self, Event, ExitStatus, Fleet, ProcessId, ProcessName};
 use crate::keeper::ledger::Contents;
 use crate::keeper::{ExitRecord, ParkKey, blob};
-use crate::launch::{self, Living};
+use crate::launch::{self, Living, ProcessStat};
 
 /// How long the keeper has to tell how a program ended that is gone when it is looked for.
 const LOST_TIME: Duration = Duration::from_secs(1);
@@ -126,8 +127,11 @@ impl Brain {
         self.groups = structure.groups.clone();
         self.incoming = structure.incoming.clone();
 
-        let adopted = self.adopt_runs(&records, &mut parked);
+        // Under the first brain of a keeper, programs are not that keeper's children.
+        let parent = (incarnation > 1).then_some(self.keeper_pid);
+        let adopted = self.adopt_runs(&records, &mut parked, parent);
         say(sentences::took_over(incarnation, adopted));
+        self.watch_foreign();
         self.reattach(&mut parked);
         for record in exits {
             self.orphan_ended(record);
@@ -139,6 +143,7 @@ impl Brain {
         &mut self,
         records: &BTreeMap<ProcessId, Record>,
         parked: &mut BTreeMap<ParkKey, OwnedFd>,
+        parent: Option<i32>,
     ) -> usize {
         let mut adopted = 0;
         let ids: Vec<ProcessId> = self.processes.keys().copied().collect();
@@ -161,7 +166,7 @@ impl Brain {
                 RecordedRun::Intended {
                     counter,
                     stdin_inode,
-                } => match launch::find_started(self.keeper_pid, stdin_inode) {
+                } => match launch::find_started(parent, stdin_inode) {
                     Ok(Some(living)) => {
                         let (pid, start_time) = (living.pid, living.start_time);
                         let run = RunId::new(*id, counter);
@@ -211,6 +216,20 @@ impl Brain {
             }
         }
         adopted
+    }
+
+    /// Watches the ends that the keeper is not told.
+    fn watch_foreign(&mut self) {
+        for process in self.processes.values_mut() {
+            let Some(run) = process.run.as_mut() else {
+                continue;
+            };
+            let parent = ProcessStat::of(run.pid).map(|stat| stat.parent);
+            if run.living.is_some() && parent.is_ok_and(|parent| parent != self.keeper_pid) {
+                run.parent = Parent::Other;
+                watch(&self.deaths, run);
+            }
+        }
     }
 
     /// Gives every parked output back to the log plane, also those that descendants of earlier
@@ -300,7 +319,7 @@ fn adopted_run(
         start_time,
         living,
         stdin,
-        adopted: true,
+        parent: Parent::Keeper,
         ending: None,
     }
 }

@@ -65,12 +65,13 @@ pub fn started(pid: i32) -> Line {
 
 /// A brain took over from one that died.
 pub fn took_over(incarnation: u32, adopted: usize) -> Line {
+    let from = match incarnation {
+        1 => "took over from a daemon that was killed".to_owned(),
+        _ => format!("brain {incarnation} took over after its predecessor ended"),
+    };
     line(
         LogLevel::Warn,
-        format!(
-            "brain {incarnation} took over after its predecessor ended; {adopted} running \
-             processes adopted"
-        ),
+        format!("{from}; {adopted} running processes adopted"),
     )
 }
 

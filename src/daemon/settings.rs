@@ -13,6 +13,7 @@ use super::sentences::Line;
 use crate::config::{
     Config, LogLevel, MainLogTarget, ServerAddress, ServerConfig, Source, SupervisordConfig,
 };
+use crate::control::listener::holder_path;
 use crate::keeper::blob;
 use crate::launch::Limits;
 
@@ -97,6 +98,15 @@ impl Settings {
             rpc_interfaces: self.rpc_interfaces.clone(),
             groups: Vec::new(),
             shadowed: Vec::new(),
+        }
+    }
+
+    /// Removes the socket of the holder, which holds nothing any more.
+    pub fn remove_holder_socket(&self) {
+        for server in &self.servers {
+            if let ServerAddress::Unix { path, .. } = &server.address {
+                let _ = std::fs::remove_file(holder_path(path));
+            }
         }
     }
 

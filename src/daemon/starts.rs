@@ -11,7 +11,8 @@ use async_std::channel::Sender;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::brain::Brain;
-use super::processes::{Preparing, Process, RecordedRun, Run, RunId, stream_of};
+use super::ends::watch;
+use super::processes::{Parent, Preparing, Process, RecordedRun, Run, RunId, stream_of};
 use super::questions::send;
 use super::sentences::{self, say};
 use crate::control::{Answer, Channel};
@@ -265,22 +266,22 @@ impl Brain {
         ) {
             Ok(living) => {
                 say(sentences::spawned(&process.name.process, living.pid));
-                let pid = living.pid;
-                if let Err(error) = self.deaths.watch(run.0, &living) {
-                    say(sentences::critical(format!("watching pid {pid}: {error}")));
-                }
-                process.run = Some(Run {
+                let (pid, launch_number) = (living.pid, run.0);
+                let run = Run {
                     id: run,
                     pid,
                     start_time: living.start_time,
                     living: Some(living),
                     stdin: Some(stdin),
-                    adopted: false,
+                    parent: Parent::Brain,
                     ending: None,
-                });
+                };
+                watch(&self.deaths, &run);
+                process.run = Some(run);
                 self.record_run(id);
                 for (channel, output) in outputs {
-                    self.plane.attach(stream_of(id, channel), run.0, output);
+                    self.plane
+                        .attach(stream_of(id, channel), launch_number, output);
                 }
                 self.events.push_back(Event::Spawned { process: id, pid });
             }

@@ -1,13 +1,11 @@
 //! The brain's end of the link.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use async_io::Async;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 
+use super::hold::Hold;
 use super::message::{FromBrain, PARK_BATCH, ToBrain, decode, encode};
 use super::packet::{self, Received};
 use super::will::{Heir, Will};
@@ -16,16 +14,12 @@ use super::{ExitRecord, FromKeeper, Inheritance, ParkKey};
 /// The brain's name as the kernel shows it (at most 15 bytes).
 const NAME: &std::ffi::CStr = c"appctl: brain";
 
-/// How long sending waits for a keeper that does not read, which does nothing but read.
-const SEND_MAX: Duration = Duration::from_secs(5);
-
-/// Pause where the kernel refuses more descriptors in flight but cannot say when that ends.
-const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(1);
-
 /// The brain's end of the link. Sending never blocks for long: the keeper only ever reads.
 #[derive(Debug)]
 pub struct Link {
     socket: Async<OwnedFd>,
+    /// To the holder; `None`: nobody holds anything should the keeper die as well.
+    hold: Option<Hold>,
 }
 
 /// If the environment says that this process was started as a brain: the brain's end of the link
@@ -36,7 +30,7 @@ pub fn link_if_brain() -> Option<io::Result<(Link, Inheritance)>> {
         Err(error) => return Some(Err(error)),
     };
     let mut accept = || {
-        let parked = will.claim_parked()?;
+        let mut parked = will.claim_parked()?;
         let Heir::Brain {
             link,
             incarnation,
@@ -50,8 +44,14 @@ pub fn link_if_brain() -> Option<io::Result<(Link, Inheritance)>> {
         let socket = will.claim(link)?;
         // Only a nicety: exec through a descriptor has left a number there.
         let _ = rustix::thread::set_name(NAME);
+        let hold = Hold::take(&mut parked);
+        if let Some(hold) = &hold {
+            // A holder that is gone is the keeper's business.
+            let _ = hold.serving();
+        }
         let link = Link {
             socket: Async::new(socket)?,
+            hold,
         };
         let inheritance = Inheritance {
             incarnation,
@@ -66,21 +66,23 @@ pub fn link_if_brain() -> Option<io::Result<(Link, Inheritance)>> {
 
 impl Link {
     /// Parks duplicates of these descriptors, each in the place of one with the same key. What
-    /// was sent counts even if this brain is killed at once.
+    /// was sent counts even if this brain is killed at once, and the keeper with it.
     pub fn park(&self, descriptors: &[(ParkKey, BorrowedFd<'_>)]) -> io::Result<()> {
-        for batch in descriptors.chunks(PARK_BATCH) {
+        let held = self.hold.as_ref().map(|hold| hold.park(descriptors));
+        let sent = descriptors.chunks(PARK_BATCH).try_for_each(|batch| {
             let (keys, descriptors): (Vec<_>, Vec<_>) = batch.iter().copied().unzip();
-            self.send(&FromBrain::Park(keys), &descriptors)?;
-        }
-        Ok(())
+            self.send(&FromBrain::Park(keys), &descriptors)
+        });
+        one_of_both(held, sent)
     }
 
     /// Closes parked descriptors.
     pub fn unpark(&self, keys: &[ParkKey]) -> io::Result<()> {
-        for batch in keys.chunks(PARK_BATCH) {
-            self.send(&FromBrain::Unpark(batch.to_vec()), &[])?;
-        }
-        Ok(())
+        let held = self.hold.as_ref().map(|hold| hold.unpark(keys));
+        let sent = keys
+            .chunks(PARK_BATCH)
+            .try_for_each(|batch| self.send(&FromBrain::Unpark(batch.to_vec()), &[]));
+        one_of_both(held, sent)
     }
 
     /// An exit told by the keeper has been dealt with and need not be told to a successor.
@@ -98,7 +100,12 @@ impl Link {
 
     /// The brain is about to end on purpose: the keeper ends with this code once it has ended.
     pub fn leave(&self, code: u8) -> io::Result<()> {
-        self.send(&FromBrain::Leave(code), &[])
+        let sent = self.send(&FromBrain::Leave(code), &[]);
+        match (&sent, &self.hold) {
+            // Without a keeper nobody else tells the holder.
+            (Err(_), Some(hold)) => hold.end(),
+            _ => sent,
+        }
     }
 
     /// Waits for what the keeper tells. After `Gone` there is nothing but `Gone`.
@@ -126,31 +133,14 @@ impl Link {
 
     fn send(&self, message: &FromBrain, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let packet = encode(message).ok_or(io::ErrorKind::InvalidInput)?;
-        let deadline = Instant::now() + SEND_MAX;
-        loop {
-            match packet::send(self.socket.get_ref(), &packet, descriptors) {
-                Ok(()) => return Ok(()),
-                Err(Errno::INTR) => continue,
-                Err(Errno::AGAIN) => self.wait_until_writable()?,
-                Err(Errno::TOOMANYREFS) => std::thread::sleep(IN_FLIGHT_PAUSE),
-                Err(error) => return Err(error.into()),
-            }
-            if Instant::now() >= deadline {
-                let text = "the keeper does not read the link";
-                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
-            }
-        }
+        packet::send_patiently(self.socket.get_ref(), &packet, descriptors)
     }
+}
 
-    fn wait_until_writable(&self) -> io::Result<()> {
-        let mut socket = [PollFd::from_borrowed_fd(
-            self.socket.as_fd(),
-            PollFlags::OUT,
-        )];
-        let most = Timespec::try_from(SEND_MAX).map_err(io::Error::other)?;
-        match poll(&mut socket, Some(&most)) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+/// What keeper or holder has outlives this brain: one of them is enough.
+fn one_of_both(held: Option<io::Result<()>>, sent: io::Result<()>) -> io::Result<()> {
+    match held {
+        Some(Ok(())) => Ok(()),
+        _ => sent,
     }
 }

@@ -1,4 +1,4 @@
-//! The messages between keeper and brain: one SOCK_SEQPACKET packet each. Pure.
+//! The messages between keeper, brain and holder: one SOCK_SEQPACKET packet each. Pure.
 //!
 //! A packet is one byte of version and the message in postcard's format. An old keeper drives new
 //! brains for years: variants and [`ParkKey`]s are only ever appended, never changed or reordered,
@@ -47,6 +47,38 @@ pub(super) enum ToBrain {
     Signal(SignalNotice),
     /// There was no room for descriptors with these keys.
     NotParked(Vec<ParkKey>),
+}
+
+/// What the holder is told by keeper, brain or boot phase. It may be older than who tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum ToHolder {
+    /// Hold the descriptors that come with this packet under these keys, in this order.
+    Park(Vec<ParkKey>),
+    /// Close these.
+    Unpark(Vec<ParkKey>),
+    /// This process is the brain.
+    Serving {
+        /// Pid.
+        pid: i32,
+        /// Start time in clock ticks.
+        start_time: u64,
+    },
+    /// Give everything to who says this, the daemon from now on.
+    Claim,
+    /// End.
+    End,
+}
+
+/// What the holder answers to a claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum FromHolder {
+    /// The descriptors that come with this packet are held under these keys.
+    Held(Vec<ParkKey>),
+    /// That was all.
+    All {
+        /// Pid and start time of the brain that said last that it serves.
+        brain: Option<(i32, u64)>,
+    },
 }
 
 /// A message as a packet; `None` if it would be too long.

@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 pub mod blob;
 mod brain;
 mod exits;
+mod hold;
+mod holder;
 pub mod ledger;
 mod link;
 mod message;
@@ -34,6 +36,8 @@ mod run;
 mod will;
 mod wishes;
 
+pub use hold::{Heritage, claim, start_holder};
+pub use holder::run_if_holder;
 pub use ledger::Ledger;
 pub use link::{Link, link_if_brain};
 pub use run::run_if_keeper;
@@ -66,6 +70,21 @@ pub enum ParkKey {
     Stdout(u64),
     /// A program's standard error (our read end), by launch number.
     Stderr(u64),
+    /// The connection to the holder.
+    Holder,
+    /// The holder's listening socket, for a holder that has to be started again.
+    HolderListener,
+}
+
+impl ParkKey {
+    /// Whether it is to outlive the keeper as well. Sockets are not: a client must be told that
+    /// nobody serves, not wait. Settings are made anew by the next boot phase.
+    pub(super) fn outlives_keeper(self) -> bool {
+        !matches!(
+            self,
+            ParkKey::Settings | ParkKey::Listener(_) | ParkKey::Holder
+        )
+    }
 }
 
 /// An orphan that ended in the keeper's care: a program of an earlier brain, or a process that a

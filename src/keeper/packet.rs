@@ -3,8 +3,10 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::cmsg_space;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
@@ -41,6 +43,44 @@ pub(super) fn send(
     }
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     sendmsg(socket, &[IoSlice::new(packet)], &mut control, flags).map(drop)
+}
+
+/// How long sending waits for a peer that does not read, which does nothing but read.
+const SEND_MAX: Duration = Duration::from_secs(5);
+
+/// Pause where the kernel refuses more descriptors in flight but cannot say when that ends.
+const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(1);
+
+/// Sends a packet to a peer that reads, waiting for it where its queue is full.
+pub(super) fn send_patiently(
+    socket: impl AsFd,
+    packet: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    let deadline = Instant::now() + SEND_MAX;
+    loop {
+        match send(socket.as_fd(), packet, descriptors) {
+            Ok(()) => return Ok(()),
+            Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN) => wait_for(&socket, PollFlags::OUT, SEND_MAX)?,
+            Err(Errno::TOOMANYREFS) => std::thread::sleep(IN_FLIGHT_PAUSE),
+            Err(error) => return Err(error.into()),
+        }
+        if Instant::now() >= deadline {
+            let text = "the other end does not read";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+    }
+}
+
+/// Waits until a socket is ready, or hung up, or the time is over.
+pub(super) fn wait_for(socket: impl AsFd, what: PollFlags, most: Duration) -> io::Result<()> {
+    let mut sockets = [PollFd::from_borrowed_fd(socket.as_fd(), what)];
+    let most = Timespec::try_from(most).map_err(io::Error::other)?;
+    match poll(&mut sockets, Some(&most)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A packet as it came.

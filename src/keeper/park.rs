@@ -1,7 +1,7 @@
 //! The keeper's table of parked descriptors.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::ParkKey;
 
@@ -42,9 +42,21 @@ impl Park {
         self.parked.remove(&key);
     }
 
+    /// What is parked under a key.
+    pub(super) fn get(&self, key: ParkKey) -> Option<BorrowedFd<'_>> {
+        self.parked.get(&key).map(AsFd::as_fd)
+    }
+
+    /// Everything.
+    pub(super) fn all(&self) -> impl Iterator<Item = (ParkKey, BorrowedFd<'_>)> {
+        self.parked.iter().map(|(key, fd)| (*key, fd.as_fd()))
+    }
+
     /// Keys and numbers, for whoever inherits them.
     pub(super) fn numbers(&self) -> Vec<(ParkKey, RawFd)> {
+        // The holder's socket is of no use to them, and must be closed once we are dead.
         let entries = self.parked.iter();
+        let entries = entries.filter(|(key, _)| **key != ParkKey::HolderListener);
         entries.map(|(key, fd)| (*key, fd.as_raw_fd())).collect()
     }
 }

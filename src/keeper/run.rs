@@ -14,6 +14,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::brain::{Birth, Brain};
 use super::exits::Exits;
+use super::hold::{self, start_holder};
 use super::message::{FromBrain, ToBrain, decode, encode};
 use super::packet::{self, Received};
 use super::park::Park;
@@ -31,7 +32,7 @@ use crate::launch::{
 const NAME: &std::ffi::CStr = c"appctl";
 
 /// Exempts a process from being killed when memory is short.
-const OOM_EXEMPT: &[u8] = b"-1000";
+pub(super) const OOM_EXEMPT: &[u8] = b"-1000";
 
 /// For brains: killed late, for their successors cost time.
 const OOM_BRAIN: i32 = -900;
@@ -182,7 +183,7 @@ impl Keeper {
     }
 
     /// Waits until there is something to do. What it misses is seen in the next turn anyway.
-    fn wait(&self) {
+    fn wait(&mut self) {
         let deadline = match &self.brain {
             Some(brain) => brain.kill_at,
             None => Some(self.start_at),
@@ -205,11 +206,36 @@ impl Keeper {
                 PollFlags::IN | wanted,
             ));
         }
-        if let Err(error) = poll(&mut sources, timeout.as_ref())
-            && error != Errno::INTR
-        {
+        let holder = self.park.get(ParkKey::Holder);
+        sources.extend(holder.map(|it| PollFd::from_borrowed_fd(it, PollFlags::empty())));
+        match poll(&mut sources, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
             // Out of kernel memory: not to turn into a busy loop.
-            std::thread::sleep(Duration::from_millis(100));
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+        let holder = sources.last().filter(|_| holder.is_some());
+        if holder.is_some_and(|it| it.revents().contains(PollFlags::HUP)) {
+            self.holder_gone();
+        }
+    }
+
+    /// Another one is started before the next brain; which comes now, for this one still parks
+    /// with the holder that is gone.
+    fn holder_gone(&mut self) {
+        self.park.remove(ParkKey::Holder);
+        if let Some(brain) = &mut self.brain {
+            brain.kill_at = Some(now().stamp);
+        }
+    }
+
+    /// Without a holder: starts one, if there was one before.
+    fn start_holder(&mut self) {
+        let had_one = self.park.get(ParkKey::HolderListener).is_some();
+        if had_one && self.park.get(ParkKey::Holder).is_none() {
+            let all: Vec<_> = self.park.all().collect();
+            if let Ok(Some(connection)) = start_holder(&all, false) {
+                self.park.put(ParkKey::Holder, connection);
+            }
         }
     }
 
@@ -335,6 +361,10 @@ impl Keeper {
         self.read_link(usize::MAX, now);
         let brain = self.brain.take()?;
         if let Some(code) = brain.leaving {
+            if let Some(holder) = self.park.get(ParkKey::Holder) {
+                // One that does not end is left alone, and ends by itself.
+                let _ = hold::end(holder);
+            }
             return Some(code);
         }
         if !self.ever_ready {
@@ -361,6 +391,7 @@ impl Keeper {
         if self.brain.is_some() || now < self.start_at {
             return None;
         }
+        self.start_holder();
         match self
             .birth
             .start(self.incarnation + 1, &self.park, &mut self.exits)

@@ -2,7 +2,7 @@
 //! each brain.
 //!
 //! Descriptors are inherited under their numbers. A will, a sealed memfd, says what each of them
-//! is; its own number stands in [`ROLE_VARIABLE`] as `keeper:N` or `brain:N`, and the variable is
+//! is; its own number stands in [`ROLE_VARIABLE`] as `keeper:N` (or `brain:N`, `holder:N`), which is
 //! removed as soon as it is read. This way a brain starts with everything or not at all: no
 //! packets of descriptors that could wait in a queue or exceed what may be in flight.
 
@@ -46,6 +46,9 @@ pub(super) enum Heir {
         keeper_pid: i32,
         exits: Vec<ExitRecord>,
     },
+    Holder {
+        link: RawFd,
+    },
 }
 
 /// A will that was read, with the descriptors it names.
@@ -60,6 +63,7 @@ impl Will {
         match self.heir {
             Heir::Keeper { .. } => "keeper",
             Heir::Brain { .. } => "brain",
+            Heir::Holder { .. } => "holder",
         }
     }
 
@@ -79,7 +83,7 @@ impl Will {
         let parked = self.parked.iter().map(|(_, number)| *number);
         let own: Vec<RawFd> = match &self.heir {
             Heir::Keeper { lock, ready, .. } => lock.iter().chain(ready).copied().collect(),
-            Heir::Brain { link, .. } => vec![*link],
+            Heir::Brain { link, .. } | Heir::Holder { link } => vec![*link],
         };
         parked.chain(own).chain([memfd.as_raw_fd()]).collect()
     }

@@ -3,7 +3,7 @@
 //! Before each start the brain records the inode of the program's standard input pipe. A child
 //! of it passes [`Child::become_program`](super::child)'s last check only with that pipe as its
 //! descriptor 0, so after the brain's death the program is either found by the inode among the
-//! children of the keeper, or it does not run.
+//! children of the keeper (of anybody, if the keeper died as well), or it does not run.
 
 use std::fs;
 use std::io;
@@ -18,12 +18,13 @@ pub fn pipe_inode(end: impl AsFd) -> io::Result<u64> {
     Ok(rustix::fs::fstat(end)?.st_ino)
 }
 
-/// Finds the child of `parent` whose standard input is this pipe; `None` if none lives.
+/// Finds the child of `parent` (`None`: of anybody) whose standard input is this pipe; `None` if
+/// none lives.
 ///
 /// A program's own children have the pipe as well, and become children of the keeper when the
 /// program ends: the program is the one that leads a group of its own and is the oldest.
 /// Processes whose descriptors we may not see (they changed user) are not found.
-pub fn find_started(parent: i32, stdin_inode: u64) -> io::Result<Option<Living>> {
+pub fn find_started(parent: Option<i32>, stdin_inode: u64) -> io::Result<Option<Living>> {
     let wanted = format!("pipe:[{stdin_inode}]");
     let mut found: Option<(i32, u64)> = None;
     for entry in fs::read_dir("/proc")? {
@@ -35,7 +36,8 @@ pub fn find_started(parent: i32, stdin_inode: u64) -> io::Result<Option<Living>>
             continue;
         };
         let older = found.is_none_or(|(_, start_time)| stat.start_time < start_time);
-        if stat.parent != parent || stat.group != pid || !older {
+        let related = parent.is_none_or(|parent| parent == stat.parent);
+        if !related || stat.group != pid || !older {
             continue;
         }
         match fs::read_link(format!("/proc/{pid}/fd/0")) {

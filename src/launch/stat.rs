@@ -54,6 +54,15 @@ impl ProcessStat {
     }
 }
 
+/// The status of a zombie as wait(2) gives it (field 52); `None` if this process is none, or gone.
+pub(super) fn exit_code(pid: i32, start_time: u64) -> Option<i32> {
+    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = ProcessStat::parse(&text)?;
+    let last = text.rsplit(|byte| *byte == b' ').next()?;
+    let code = std::str::from_utf8(last).ok()?.trim_end().parse().ok()?;
+    (stat.state == b'Z' && stat.start_time == start_time).then_some(code)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -213,7 +213,7 @@ impl Brain {
     }
 
     fn find(&self, inode: u64) {
-        match find_started(self.inheritance.keeper_pid, inode).unwrap() {
+        match find_started(Some(self.inheritance.keeper_pid), inode).unwrap() {
             Some(living) => tell(&format!("found {}", living.pid)),
             None => tell("found nothing"),
         }

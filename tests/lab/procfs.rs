@@ -101,11 +101,13 @@ pub fn children(pid: i32) -> Vec<i32> {
         .collect()
 }
 
-/// The brain of a keeper: its living child that runs the same binary.
+/// The brain of a keeper: its living child that runs the same binary and is no holder.
 pub fn brain_of(keeper: i32) -> Option<i32> {
     let binary = fs::read_link(proc(keeper, "exe")).ok()?;
     children(keeper).into_iter().find(|&child| {
-        alive(child) && fs::read_link(proc(child, "exe")).ok().as_ref() == Some(&binary)
+        alive(child)
+            && fs::read_link(proc(child, "exe")).ok().as_ref() == Some(&binary)
+            && !command_line(child).starts_with("holder")
     })
 }
 
