@@ -264,9 +264,12 @@ pub struct Clear {
     subcommand,
     name = "rotate",
     help_triggers("-h", "--help"),
-    example = "appctl rotate web\nappctl rotate all"
+    example = "appctl rotate web\nappctl rotate all\nappctl rotate --main"
 )]
 pub struct Rotate {
+    /// rotate the daemon's own log
+    #[argh(switch)]
+    pub main: bool,
     /// processes, groups, patterns, or `all`
     #[argh(positional, arg_name = "name")]
     pub names: Vec<String>,

@@ -71,8 +71,12 @@ impl Commands {
                 self.tail("tail", tail.follow, tail.bytes, &log)
             }
             Command::Maintail(tail) => self.tail("maintail", tail.follow, tail.bytes, &[]),
-            Command::Clear(clear) => self.clear(clear.main, &clear.names),
-            Command::Rotate(rotate) => self.deed("rotate", false, &rotate.names),
+            Command::Clear(clear) => {
+                self.deed_to_logs("clear", clear.main.then_some("clearmain"), &clear.names)
+            }
+            Command::Rotate(rotate) => {
+                self.deed_to_logs("rotate", rotate.main.then_some("rotatemain"), &rotate.names)
+            }
             Command::Reopen(_) => self.change(&["reopen"]),
             Command::Events(events) => self.events(events.json),
             Command::Avail(avail) => self.avail(avail.json),
@@ -169,14 +173,15 @@ impl Commands {
         self.change(&request(&["signal", signal], &words(names)))
     }
 
-    fn clear(&mut self, main: bool, names: &[String]) -> Outcome {
-        if !main {
-            return self.deed("clear", false, names);
-        }
-        let status = self.change(&["clearmain"])?;
+    /// `main` is the verb that does the same to the daemon's own log, if that is wanted.
+    fn deed_to_logs(&mut self, verb: &str, main: Option<&str>, names: &[String]) -> Outcome {
+        let Some(main) = main else {
+            return self.deed(verb, false, names);
+        };
+        let status = self.change(&[main])?;
         match names {
             [] => Ok(status),
-            names => Ok(status.max(self.deed("clear", false, names)?)),
+            names => Ok(status.max(self.deed(verb, false, names)?)),
         }
     }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::logfile::LogFileConfig;
+
 /// A whole configuration, as read from one root file and its includes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
@@ -32,12 +34,8 @@ pub struct Config {
 pub struct SupervisordConfig {
     /// Where the daemon's own log goes.
     pub logfile: MainLogTarget,
-    /// Rotate after this many bytes; 0 = never by size.
-    pub logfile_maxbytes: u64,
-    /// How many rotated files to keep.
-    pub logfile_backups: u32,
-    /// Rotate at these wall-clock moments as well (our addition: `logfile_rotate`).
-    pub logfile_rotate: Option<RotatePeriod>,
+    /// How that file is rotated and kept.
+    pub logfile_config: LogFileConfig,
     /// Lowest level that is written.
     pub loglevel: LogLevel,
     /// Pid file, absolute.
@@ -273,12 +271,8 @@ pub struct LaunchConfig {
 pub struct StreamConfig {
     /// The file.
     pub logfile: LogTarget,
-    /// Rotate after this many bytes; 0 or less = never by size.
-    pub maxbytes: i64,
-    /// How many rotated files to keep; 0 truncates instead.
-    pub backups: u32,
-    /// Rotate at these wall-clock moments as well (our addition: `stdout_logfile_rotate`).
-    pub rotate: Option<RotatePeriod>,
+    /// How it is rotated and kept.
+    pub logfile_config: LogFileConfig,
     /// Bytes between the capture tags to keep; 0 = no capture.
     pub capture_maxbytes: u64,
     /// Emit PROCESS_LOG events.
@@ -296,24 +290,6 @@ pub enum LogTarget {
     Auto,
     /// This file. A relative path is relative to the daemon's directory.
     File(PathBuf),
-}
-
-/// Wall-clock moments, in local time, at which a log is rotated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RotatePeriod {
-    /// `hourly`: at minute 0.
-    Hourly,
-    /// `daily`: at 00:00.
-    Daily,
-    /// `weekly`: Monday 00:00.
-    Weekly,
-    /// `HH:MM`: every day then.
-    At {
-        /// 0 to 23.
-        hour: u8,
-        /// 0 to 59.
-        minute: u8,
-    },
 }
 
 /// `[supervisorctl]`: what the client reads.

@@ -40,7 +40,7 @@ pub const SUPERVISORD: &[OptionInfo] = &[
     option(
         "logfile_rotate",
         "",
-        "rotate it by the clock as well: hourly, daily, weekly, HH:MM",
+        "rotate it by the clock as well: hourly, daily, weekly, monthly, HH:MM, 6h",
     ),
     option(
         "loglevel",
@@ -152,7 +152,7 @@ pub const PROGRAM: &[OptionInfo] = &[
     option(
         "stdout_logfile_rotate",
         "",
-        "by the clock: hourly, daily, weekly, HH:MM",
+        "by the clock as well: hourly, daily, weekly, monthly, HH:MM, 6h",
     ),
     option(
         "stdout_capture_maxbytes",
@@ -171,7 +171,7 @@ pub const PROGRAM: &[OptionInfo] = &[
     option(
         "stderr_logfile_rotate",
         "",
-        "by the clock: hourly, daily, weekly, HH:MM",
+        "by the clock as well: hourly, daily, weekly, monthly, HH:MM, 6h",
     ),
     option(
         "stderr_capture_maxbytes",
@@ -260,7 +260,7 @@ pub fn nearest_value(option: &str, typed: &str) -> Option<&'static str> {
         | "nocleanup" | "strip_ansi" => TRUTHS,
         "events" => EVENTS,
         "stdout_logfile_rotate" | "stderr_logfile_rotate" | "logfile_rotate" => {
-            &["hourly", "daily", "weekly"]
+            &["hourly", "daily", "weekly", "monthly"]
         }
         "stopsignal" => return nearest(typed.trim_start_matches("SIG"), Signal::names()),
         _ => return None,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::environment::environment;
 use super::ini::Section;
+use super::logfile;
 use super::model::{
     Autorestart, FastCgiConfig, GroupKind, LaunchConfig, ListenerConfig, LogTarget, Policy,
     ProcessConfig, Signal, StreamConfig,
@@ -252,19 +253,12 @@ fn stream<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, channel: &str) -> Stre
             // Supervisor expands this option twice; the doubled form means the same here.
             value::log_target(host, &text.replace("%%", "%"))
         }),
-        maxbytes: reader.read(
-            scope,
-            &key("logfile_maxbytes"),
-            50 << 20,
-            value::signed_bytes,
-        ),
-        backups: reader.read(scope, &key("logfile_backups"), 10, count),
-        rotate: reader.read(scope, &key("logfile_rotate"), None, value::rotate_period),
+        logfile_config: logfile::read(reader, scope, &key("logfile")),
         capture_maxbytes: reader.read(scope, &key("capture_maxbytes"), 0, value::bytes),
         events_enabled: reader.read(scope, &key("events_enabled"), false, value::boolean),
         syslog: reader.read(scope, &key("syslog"), old_syslog, value::boolean),
     };
-    if stream.logfile == LogTarget::Auto && stream.maxbytes == 0 {
+    if stream.logfile == LogTarget::Auto && stream.logfile_config.maxbytes == 0 {
         let option = key("logfile");
         let theirs = format!(
             "For [{}], AUTO logging used for {option} without rollover, set maxbytes > 0 to avoid \
@@ -275,11 +269,6 @@ fn stream<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, channel: &str) -> Stre
         reader.warn_as(scope, &option, message, theirs);
     }
     stream
-}
-
-/// A number of files: nothing below zero has a meaning, so that is 0.
-pub(super) fn count(text: &str) -> Result<u32, Refused> {
-    value::integer(text).map(|number| u32::try_from(number.max(0)).unwrap_or(u32::MAX))
 }
 
 fn fast_cgi<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> FastCgiConfig {

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::environment::{environment, supervisor_refusal};
 use super::ini::{Entry, Origin, Section};
+use super::logfile;
 use super::model::{LogLevel, MainLogTarget, SupervisordConfig};
 use super::paths;
-use super::programs;
 use super::python::repr;
 use super::read::Override;
 use super::reader::{Reader, Scope};
@@ -79,9 +79,7 @@ fn supervisord(
                     .map(|path| MainLogTarget::File(paths::absolute(host, Path::new(&path)))),
             },
         ),
-        logfile_maxbytes: reader.read(&scope, "logfile_maxbytes", 50 << 20, value::bytes),
-        logfile_backups: reader.read(&scope, "logfile_backups", 10, programs::count),
-        logfile_rotate: reader.read(&scope, "logfile_rotate", None, value::rotate_period),
+        logfile_config: logfile::read(&mut reader, &scope, "logfile"),
         loglevel: reader.read(&scope, "loglevel", LogLevel::Info, value::log_level),
         pidfile: reader.read(&scope, "pidfile", in_cwd("supervisord.pid"), |text| {
             path(text).map(|path| paths::absolute(host, Path::new(&path)))

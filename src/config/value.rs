@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::host::{Host, User};
-use super::model::{Autorestart, LogLevel, LogTarget, RotatePeriod, Signal, UserSpec};
+use super::model::{Autorestart, LogLevel, LogTarget, Signal, UserSpec};
 use super::paths::{directory_part, expand_home};
 use super::python::{self, IntegerProblem, repr, strip};
 use super::signal::SignalProblem;
@@ -17,7 +17,8 @@ pub struct Refused {
     pub expected: &'static str,
 }
 
-fn refused<T>(words: impl Into<String>, expected: &'static str) -> Result<T, Refused> {
+/// A refusal.
+pub fn refused<T>(words: impl Into<String>, expected: &'static str) -> Result<T, Refused> {
     Err(Refused {
         words: words.into(),
         expected,
@@ -230,27 +231,6 @@ pub fn log_target(host: &dyn Host, text: &str) -> Result<LogTarget, Refused> {
         "" | "none" | "off" | "syslog" => Ok(LogTarget::None),
         "auto" => Ok(LogTarget::Auto),
         _ => path_in_directory(host, text).map(|path| LogTarget::File(path.into())),
-    }
-}
-
-/// `hourly`, `daily`, `weekly`, `HH:MM`, or nothing.
-pub fn rotate_period(text: &str) -> Result<Option<RotatePeriod>, Refused> {
-    let period = match text.to_lowercase().as_str() {
-        "" | "none" | "off" => return Ok(None),
-        "hourly" => Some(RotatePeriod::Hourly),
-        "daily" => Some(RotatePeriod::Daily),
-        "weekly" => Some(RotatePeriod::Weekly),
-        clock => clock.split_once(':').and_then(|(hour, minute)| {
-            let (hour, minute) = (hour.parse().ok()?, minute.parse().ok()?);
-            (hour < 24 && minute < 60).then_some(RotatePeriod::At { hour, minute })
-        }),
-    };
-    match period {
-        Some(period) => Ok(Some(period)),
-        None => refused(
-            format!("not a time to rotate at: {}", repr(text)),
-            "hourly, daily, weekly or HH:MM",
-        ),
     }
 }
 

@@ -107,6 +107,8 @@ pub enum Ask {
     Reopen,
     /// Rotate log files now.
     Rotate(Vec<Selector>),
+    /// Rotate the daemon's own log now.
+    RotateMain,
     /// The log file of one process.
     LogOf {
         /// Which process.
@@ -169,7 +171,7 @@ pub enum Answer {
 }
 
 /// What was done to log files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogDone {
     /// Deleted and begun anew.
     Cleared,

@@ -187,6 +187,7 @@ mod tests {
             ("version", Request::Ask(Ask::Version)),
             ("clear web", Request::Ask(Ask::Clear(web()))),
             ("clearmain", Request::Ask(Ask::ClearMain)),
+            ("rotatemain", Request::Ask(Ask::RotateMain)),
             ("tail web", Request::Tail(tail(stdout(), "stdout"))),
             (
                 "tail -f -c 10 --from 7 g:p STDERR",

@@ -336,6 +336,15 @@ pub const VERBS: &[Verb] = &[
         read: |a| a.some_selectors().map(|s| Request::Ask(Ask::Rotate(s))),
     },
     Verb {
+        name: "rotatemain",
+        options: &[],
+        arguments: "",
+        rights: Rights::Control,
+        streams: false,
+        help: "Rotates the daemon's own log now, whatever its size.",
+        read: |_| Ok(Request::Ask(Ask::RotateMain)),
+    },
+    Verb {
         name: "stdin",
         options: &[],
         arguments: "NAME TEXT",

@@ -20,7 +20,7 @@ use crate::config::{
     SupervisordConfig,
 };
 use crate::control::server::Rooms;
-use crate::control::{self, Answer, Question};
+use crate::control::{self, Answer, LogDone, Question};
 use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, Ticket};
 use crate::http::{Credentials, Guard, Site, serve_tcp};
 use crate::keeper::{Inheritance, Ledger, Link, ParkKey};
@@ -77,7 +77,8 @@ pub struct Brain {
     pub(super) askers: BTreeMap<Ticket, async_std::channel::Sender<Answer>>,
     /// Answers that come in several parts: how many are still to come.
     pub(super) parts: BTreeMap<Ticket, usize>,
-    pub(super) clears: BTreeMap<StreamId, Vec<Ticket>>,
+    /// Who waits for what is being done to a log.
+    pub(super) log_deeds: BTreeMap<(StreamId, LogDone), Vec<Ticket>>,
     pub(super) bulletin: Bulletin,
     /// Why what the predecessor left cannot be read, if so: see [`Brain::stand_by`].
     pub(super) unreadable_past: Option<String>,
@@ -159,7 +160,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         last_ticket: 0,
         askers: BTreeMap::new(),
         parts: BTreeMap::new(),
-        clears: BTreeMap::new(),
+        log_deeds: BTreeMap::new(),
         bulletin: Bulletin::default(),
         unreadable_past: None,
         finished: None,
@@ -370,9 +371,7 @@ fn main_sink(supervisord: &SupervisordConfig) -> SinkConfig {
             MainLogTarget::None | MainLogTarget::Syslog => None,
         },
         mode: 0o666,
-        maxbytes: supervisord.logfile_maxbytes,
-        backups: supervisord.logfile_backups,
-        rotate: supervisord.logfile_rotate,
+        file: supervisord.logfile_config,
         strip_ansi: false,
         repeated_as: None,
     }

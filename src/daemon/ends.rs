@@ -272,7 +272,12 @@ impl Brain {
                 say(sentences::log_recovered(&self.stream_name(stream)));
                 self.set_log_trouble(stream, String::new());
             }
-            PlaneReport::Cleared { stream, result } => self.cleared(stream, result),
+            PlaneReport::Cleared { stream, result } => {
+                self.done_to_log(stream, LogDone::Cleared, result);
+            }
+            PlaneReport::Rotated { stream, result } => {
+                self.done_to_log(stream, LogDone::Rotated, result);
+            }
         }
     }
 
@@ -301,15 +306,17 @@ impl Brain {
         }
     }
 
-    fn cleared(&mut self, stream: StreamId, result: std::io::Result<()>) {
-        let Some(tickets) = self.clears.remove(&stream) else {
+    fn done_to_log(&mut self, stream: StreamId, done: LogDone, result: Result<(), String>) {
+        let Some(tickets) = self.log_deeds.remove(&(stream, done)) else {
             return;
         };
+        let doing = match done {
+            LogDone::Cleared => "clearing",
+            LogDone::Rotated => "rotating",
+        };
         let failure = result.err().map(|error| {
-            Failure::Other(format!(
-                "clearing the log of {}: {error}",
-                self.stream_name(stream)
-            ))
+            let name = self.stream_name(stream);
+            Failure::Other(format!("{doing} the log of {name}: {error}"))
         });
         let owner = owner_of(stream)
             .and_then(|(id, channel)| Some((self.processes.get(&id)?.name.clone(), channel)));
@@ -317,7 +324,7 @@ impl Brain {
             match (&owner, &failure) {
                 // One line for a process that is well, one for each log that is not.
                 (Some((name, Channel::Stdout)), None) => {
-                    let (name, result) = (name.clone(), Ok(LogDone::Cleared));
+                    let (name, result) = (name.clone(), Ok(done));
                     self.reply(ticket, Answer::LogReport { name, result });
                 }
                 (Some((name, _)), Some(failure)) => {

@@ -201,9 +201,7 @@ impl Process {
             } else {
                 0o666
             },
-            maxbytes: u64::try_from(stream.maxbytes).unwrap_or(0),
-            backups: stream.backups,
-            rotate: stream.rotate,
+            file: stream.logfile_config,
             strip_ansi: supervisord.strip_ansi,
             repeated_as: (supervisord.loglevel <= LogLevel::Debug)
                 .then(|| format!("'{}' {}", self.name.process, channel.word())),

@@ -14,6 +14,7 @@ use crate::control::{
 use crate::fleet::{
     Event, ExitStatus, ProcessId, Refusal, Report, Request, Selected, Selector, Ticket,
 };
+use crate::logs::StreamId;
 
 /// Somebody who waits for an answer, or nobody.
 pub type Asker = Option<Sender<Answer>>;
@@ -53,13 +54,14 @@ impl Brain {
                 send(&reply, Answer::Done);
             }
             Ask::Configuration => self.configuration(&reply),
-            Ask::Clear(selectors) => self.clear(&selectors, reply),
-            Ask::ClearMain => self.clear_main(reply),
+            Ask::Clear(selectors) => self.do_to_logs(LogDone::Cleared, &selectors, reply),
+            Ask::ClearMain => self.do_to_streams(LogDone::Cleared, &[MAIN_LOG], reply),
             Ask::Reopen => {
                 self.reopen_logs();
                 send(&reply, Answer::Done);
             }
-            Ask::Rotate(selectors) => self.rotate(&selectors, &reply),
+            Ask::Rotate(selectors) => self.do_to_logs(LogDone::Rotated, &selectors, reply),
+            Ask::RotateMain => self.do_to_streams(LogDone::Rotated, &[MAIN_LOG], reply),
             Ask::LogOf { name, channel } => {
                 let found = self.select_process(&Selector::Process(name));
                 let file = found
@@ -238,10 +240,9 @@ impl Brain {
         }
     }
 
-    fn clear(&mut self, selectors: &[Selector], reply: Sender<Answer>) {
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
-        let mut parts = 0;
+    /// Asks the log plane to do something to the logs of processes.
+    fn do_to_logs(&mut self, done: LogDone, selectors: &[Selector], reply: Sender<Answer>) {
+        let mut streams = Vec::new();
         for id in self.selected(selectors, &reply) {
             let Some(process) = self.processes.get(&id) else {
                 continue;
@@ -250,20 +251,24 @@ impl Brain {
                 let stream = stream_of(id, *channel);
                 self.plane
                     .prepare(stream, process.sink(*channel, &self.supervisord));
-                self.plane.clear(stream);
-                self.clears.entry(stream).or_default().push(ticket);
-                parts += 1;
+                streams.push(stream);
             }
         }
-        self.await_parts(ticket, parts, reply);
+        self.do_to_streams(done, &streams, reply);
     }
 
-    fn clear_main(&mut self, reply: Sender<Answer>) {
+    fn do_to_streams(&mut self, done: LogDone, streams: &[StreamId], reply: Sender<Answer>) {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
-        self.plane.clear(MAIN_LOG);
-        self.clears.entry(MAIN_LOG).or_default().push(ticket);
-        self.await_parts(ticket, 1, reply);
+        for stream in streams {
+            match done {
+                LogDone::Cleared => self.plane.clear(*stream),
+                LogDone::Rotated => self.plane.rotate(*stream),
+            }
+            let waiting = self.log_deeds.entry((*stream, done)).or_default();
+            waiting.push(ticket);
+        }
+        self.await_parts(ticket, streams.len(), reply);
     }
 
     fn await_parts(&mut self, ticket: Ticket, parts: usize, reply: Sender<Answer>) {
@@ -273,25 +278,6 @@ impl Brain {
             self.parts.insert(ticket, parts);
             self.askers.insert(ticket, reply);
         }
-    }
-
-    fn rotate(&self, selectors: &[Selector], reply: &Sender<Answer>) {
-        for id in self.selected(selectors, reply) {
-            let Some(process) = self.processes.get(&id) else {
-                continue;
-            };
-            for channel in process.channels() {
-                self.plane.rotate(stream_of(id, *channel));
-            }
-            send(
-                reply,
-                Answer::LogReport {
-                    name: process.name.clone(),
-                    result: Ok(LogDone::Rotated),
-                },
-            );
-        }
-        send(reply, Answer::Done);
     }
 
     /// The selected processes; what cannot be selected is answered at once.

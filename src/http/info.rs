@@ -131,8 +131,14 @@ fn stream_info(channel: &str, stream: &StreamConfig, file: &str) -> Vec<(String,
         ("capture_maxbytes", number(stream.capture_maxbytes)),
         ("events_enabled", stream.events_enabled.into()),
         ("logfile", logfile.into()),
-        ("logfile_backups", number(stream.backups.into())),
-        ("logfile_maxbytes", Value::Int(stream.maxbytes)),
+        (
+            "logfile_backups",
+            number(stream.logfile_config.backups.into()),
+        ),
+        (
+            "logfile_maxbytes",
+            Value::Int(stream.logfile_config.maxbytes),
+        ),
         ("syslog", stream.syslog.into()),
     ]
     .map(|(option, value)| (format!("{channel}_{option}"), value))

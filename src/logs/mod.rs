@@ -10,6 +10,7 @@
 
 pub mod auto;
 mod chain;
+mod line_end;
 pub mod mainlog;
 pub mod plane;
 pub mod read;

@@ -10,7 +10,7 @@ use rustix::fs::MemfdFlags;
 
 use super::splice::Stage;
 use super::thread::Thread;
-use crate::config::RotatePeriod;
+use crate::config::LogFileConfig;
 
 /// One output stream: chosen by the caller, stable over restarts of its program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,12 +23,8 @@ pub struct SinkConfig {
     pub path: Option<PathBuf>,
     /// Permission bits a new file gets, before the umask.
     pub mode: u32,
-    /// Rotate after this many bytes; 0 = never by size.
-    pub maxbytes: u64,
-    /// Rotated files to keep; 0 truncates instead.
-    pub backups: u32,
-    /// Rotate at these wall-clock moments as well.
-    pub rotate: Option<RotatePeriod>,
+    /// How the file is rotated and kept.
+    pub file: LogFileConfig,
     /// Remove ANSI escape sequences (takes the transform path).
     pub strip_ansi: bool,
     /// Repeat every piece in the main log, under this name such as `'a' stdout` (takes the
@@ -78,7 +74,14 @@ pub enum PlaneReport {
         /// Which stream.
         stream: StreamId,
         /// What went wrong.
-        result: io::Result<()>,
+        result: Result<(), String>,
+    },
+    /// Answer to [`Plane::rotate`].
+    Rotated {
+        /// Which stream.
+        stream: StreamId,
+        /// What went wrong.
+        result: Result<(), String>,
     },
 }
 
@@ -157,7 +160,8 @@ impl Plane {
         self.command(Command::Reopen);
     }
 
-    /// Rotates now, whatever the size.
+    /// Rotates now, whatever the size, or as soon as the line ends that is being written. Answered
+    /// by `Rotated`.
     pub fn rotate(&self, stream: StreamId) {
         self.command(Command::Rotate(stream));
     }

@@ -1,4 +1,4 @@
-//! When a log is rotated: pure decisions over sizes and seconds.
+//! When a log is rotated by the clock: pure decisions over seconds.
 //!
 //! Wall-clock periods are counted in local time. The zone is an argument: a function from seconds
 //! since the epoch (UTC) to the seconds that local time is ahead of UTC, which is defined for
@@ -8,6 +8,8 @@
 //!
 //! Must never: read a clock, know the zone, touch a file.
 
+use chrono::{Datelike, NaiveDate};
+
 use crate::config::RotatePeriod;
 
 /// Seconds since the epoch, UTC.
@@ -16,6 +18,7 @@ pub type Wall = i64;
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 const WEEK: i64 = 7 * DAY;
+const MONTHS: i64 = 12;
 /// 1970-01-01 was a Thursday; three days earlier a week began with Monday 00:00.
 const MONDAY: i64 = -3 * DAY;
 /// Two changes of the zone's offset are further apart than twice this.
@@ -24,26 +27,65 @@ const ZONE_MARGIN: i64 = 30 * HOUR;
 /// shows boundaries again that have fired.
 const BOUNDARIES_MAX: i64 = 48;
 
-/// Supervisor's rule, asked after each write: the file is full once it *reaches* `maxbytes`;
-/// 0 means never.
-pub fn is_full(size: u64, maxbytes: u64) -> bool {
-    maxbytes > 0 && size >= maxbytes
-}
-
 /// The first boundary after `now`.
 pub fn next_boundary(period: RotatePeriod, now: Wall, offset: &dyn Fn(Wall) -> i64) -> Wall {
-    let (length, phase) = match period {
-        RotatePeriod::Hourly => (HOUR, 0),
-        RotatePeriod::Daily => (DAY, 0),
-        RotatePeriod::Weekly => (WEEK, MONDAY),
-        RotatePeriod::At { hour, minute } => (DAY, i64::from(hour) * HOUR + i64::from(minute) * 60),
-    };
-    let local = now + offset(now);
-    let first = (local - phase).div_euclid(length) + 1;
+    let first = number_at(period, now + offset(now)) + 1;
     (first..first + BOUNDARIES_MAX)
-        .map(|number| first_moment(phase + number * length, offset))
+        .map(|number| first_moment(local_of(period, number), offset))
         .find(|moment| *moment > now)
-        .unwrap_or(now + length)
+        .unwrap_or(now + DAY)
+}
+
+/// The number of the last boundary at or before this local time.
+fn number_at(period: RotatePeriod, local: i64) -> i64 {
+    match period {
+        RotatePeriod::Hourly => local.div_euclid(HOUR),
+        RotatePeriod::Daily => local.div_euclid(DAY),
+        RotatePeriod::Weekly => (local - MONDAY).div_euclid(WEEK),
+        RotatePeriod::Monthly => {
+            let date =
+                NaiveDate::from_epoch_days(i32::try_from(local.div_euclid(DAY)).unwrap_or(0))
+                    .unwrap_or_default();
+            i64::from(date.year()) * MONTHS + i64::from(date.month0())
+        }
+        RotatePeriod::At { hour, minute } => (local - time_of_day(hour, minute)).div_euclid(DAY),
+        RotatePeriod::Every { hours } => {
+            let of_day = local.rem_euclid(DAY).div_euclid(i64::from(hours) * HOUR);
+            local.div_euclid(DAY) * per_day(hours) + of_day
+        }
+    }
+}
+
+/// When the boundary of this number is, in local time.
+fn local_of(period: RotatePeriod, number: i64) -> i64 {
+    match period {
+        RotatePeriod::Hourly => number * HOUR,
+        RotatePeriod::Daily => number * DAY,
+        RotatePeriod::Weekly => MONDAY + number * WEEK,
+        RotatePeriod::Monthly => {
+            let year = i32::try_from(number.div_euclid(MONTHS)).unwrap_or(0);
+            let month = u32::try_from(number.rem_euclid(MONTHS)).unwrap_or(0) + 1;
+            let date = NaiveDate::from_ymd_opt(year, month, 1).unwrap_or_default();
+            i64::from(date.to_epoch_days()) * DAY
+        }
+        RotatePeriod::At { hour, minute } => number * DAY + time_of_day(hour, minute),
+        RotatePeriod::Every { hours } => {
+            let (day, of_day) = (
+                number.div_euclid(per_day(hours)),
+                number.rem_euclid(per_day(hours)),
+            );
+            day * DAY + of_day * i64::from(hours) * HOUR
+        }
+    }
+}
+
+fn time_of_day(hour: u8, minute: u8) -> i64 {
+    i64::from(hour) * HOUR + i64::from(minute) * 60
+}
+
+/// Boundaries in a day that begins with one.
+fn per_day(hours: u8) -> i64 {
+    (24 + i64::from(hours) - 1) / i64::from(hours)
 }
 
 /// The boundary to wait for after the one at `fired` has fired and the clock says `now`.
@@ -61,6 +103,22 @@ pub fn next_after_firing(
         next_boundary(period, next, offset)
     } else {
         next
+    }
+}
+
+/// The boundary to wait for after somebody set the clock. One that was jumped over is still due,
+/// once; one that has moved away is counted anew.
+pub fn after_clock_change(
+    period: RotatePeriod,
+    waited_for: Wall,
+    fired: Option<Wall>,
+    now: Wall,
+    offset: &dyn Fn(Wall) -> i64,
+) -> Wall {
+    if waited_for <= now {
+        waited_for
+    } else {
+        next_after_firing(period, fired, now, offset)
     }
 }
 
@@ -144,15 +202,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_full_when_it_reaches_the_limit() {
-        assert!(!is_full(9, 10) && is_full(10, 10) && is_full(11, 10));
-        assert!(!is_full(u64::MAX, 0));
-    }
-
-    #[test]
     fn boundaries_in_local_time() {
         use RotatePeriod::*;
         let at = |hour, minute| At { hour, minute };
+        let every = |hours| Every { hours };
         type Zone = fn(Wall) -> i64;
         let table: &[(RotatePeriod, Zone, &str, &str)] = &[
             (Hourly, berlin, "2026-01-10 11:59", "2026-01-10 12:00"),
@@ -165,6 +218,23 @@ mod tests {
             (Weekly, berlin, "2026-01-11 23:00", "2026-01-18 23:00"),
             (at(6, 30), berlin, "2026-01-10 05:29", "2026-01-10 05:30"),
             (at(6, 30), berlin, "2026-01-10 05:30", "2026-01-11 05:30"),
+            (Monthly, berlin, "2026-01-31 22:59", "2026-01-31 23:00"),
+            (Monthly, berlin, "2026-01-31 23:00", "2026-02-28 23:00"),
+            (Monthly, berlin, "2026-12-10 12:00", "2026-12-31 23:00"),
+            (Monthly, berlin, "2026-03-10 12:00", "2026-03-31 22:00"),
+            (every(6), berlin, "2026-01-10 04:59", "2026-01-10 05:00"),
+            (every(6), berlin, "2026-01-10 05:00", "2026-01-10 11:00"),
+            (every(6), berlin, "2026-01-10 22:59", "2026-01-10 23:00"),
+            // What does not divide the day begins anew with it: 0, 5, 10, 15, 20, 0.
+            (every(5), berlin, "2026-01-10 14:00", "2026-01-10 19:00"),
+            (every(5), berlin, "2026-01-10 19:00", "2026-01-10 23:00"),
+            (every(5), berlin, "2026-01-10 23:00", "2026-01-11 04:00"),
+            (every(24), berlin, "2026-01-10 23:00", "2026-01-11 23:00"),
+            // On the days of change it stays at the hours the clock shows.
+            (every(6), berlin, "2026-03-28 23:00", "2026-03-29 04:00"),
+            (every(6), berlin, "2026-10-24 22:00", "2026-10-25 05:00"),
+            (every(2), berlin, "2026-03-29 00:00", "2026-03-29 01:00"),
+            (every(2), berlin, "2026-10-25 00:10", "2026-10-25 03:00"),
             // Skipped: 02:00 to 03:00 local do not exist; 02:30 fires at the jump.
             (at(2, 30), berlin, "2026-03-29 00:00", "2026-03-29 01:00"),
             (at(2, 30), berlin, "2026-03-29 01:00", "2026-03-30 00:30"),
@@ -211,6 +281,9 @@ mod tests {
                 365,
             ),
             (RotatePeriod::Weekly, 52),
+            (RotatePeriod::Monthly, 12),
+            (RotatePeriod::Every { hours: 6 }, 4 * 365),
+            (RotatePeriod::Every { hours: 7 }, 4 * 365),
             // The doubled hour shows "02:00" twice and the skipped one jumps: 8760 - 1 names.
             (RotatePeriod::Hourly, 8759),
         ] {
@@ -250,5 +323,31 @@ mod tests {
             show(next(Some(midnight), midnight - 10 * DAY)),
             "2026-01-01 23:00"
         );
+    }
+
+    #[test]
+    fn a_clock_that_jumps_a_day_either_way_fires_each_boundary_once() {
+        let midnight = utc("2026-01-10 23:00");
+        let after = |waited_for, fired, now| {
+            show(after_clock_change(
+                RotatePeriod::Daily,
+                waited_for,
+                fired,
+                now,
+                &berlin,
+            ))
+        };
+        let noon = midnight - 11 * HOUR;
+        // Forward over a boundary: due now, and the next one is the midnight to come.
+        assert_eq!(after(midnight, None, noon + DAY), show(midnight));
+        // Forward, but not over it.
+        assert_eq!(after(midnight, None, noon + HOUR), show(midnight));
+        // Back over the one that fired: that one does not come again.
+        let next = midnight + DAY;
+        assert_eq!(after(next, Some(midnight), noon), show(next));
+        // Back without having fired today.
+        assert_eq!(after(next, None, noon), show(midnight));
+        // There and back again.
+        assert_eq!(after(next + DAY, Some(next), noon), show(midnight));
     }
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use chrono::{Local, Offset, TimeZone};
 use rustix::fs::Stat;
 
+use super::line_end::Limit;
 use super::plane::SinkConfig;
 use super::rotation::{self, Wall};
 use super::target::{self, Kind};
@@ -24,6 +25,9 @@ use super::{rotate, stall::Backoff};
 /// How often a file that is written to is looked for at its path, to notice that it was renamed.
 /// A deletion is noticed at once, for it shows in the file's size and link count.
 const PATH_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a file that is due by the clock or by request waits for the line being written to end.
+const LINE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The clocks, read once per turn of the log thread.
 #[derive(Debug, Clone, Copy)]
@@ -75,8 +79,17 @@ pub(super) struct Sink {
     boundary: Option<Wall>,
     /// The last one.
     fired: Option<Wall>,
+    /// Set while the end of a line is waited for to rotate, whatever the size.
+    closing: Option<Closing>,
     /// Set while rotating fails: do not try at every write.
     rotation_pause: Option<(Instant, Backoff)>,
+}
+
+/// A rotation that waits for the end of a line.
+#[derive(Debug, Clone, Copy)]
+struct Closing {
+    limit: Limit,
+    deadline: Instant,
 }
 
 /// What the log's directory was like, to make it again.
@@ -102,6 +115,7 @@ impl Sink {
             seen: Some(now.instant),
             boundary: None,
             fired: None,
+            closing: None,
             rotation_pause: None,
         };
         sink.directory = sink.path().and_then(Directory::of);
@@ -193,46 +207,76 @@ impl Sink {
         }
     }
 
-    /// Whether it is to be rotated, after a write or because a moment has come.
-    pub fn rotation_is_due(&self, now: Now) -> bool {
+    /// Where this file is to be closed; `None`: nowhere.
+    pub fn limit(&self, now: Now) -> Option<Limit> {
         if self.kind != Kind::Regular || self.rotation_pause.is_some_and(|(t, _)| now.instant < t) {
-            return false;
+            return None;
         }
-        let size = || rustix::fs::fstat(&self.file).map_or(0, |stat| stat.st_size.unsigned_abs());
-        self.boundary.is_some_and(|boundary| boundary <= now.wall)
-            || self.config.maxbytes > 0 && rotation::is_full(size(), self.config.maxbytes)
+        let by_size = Limit::of_size(self.config.file.maxbytes);
+        match (by_size, self.closing) {
+            (Some(by_size), Some(closing)) => Some(by_size.or_earlier(closing.limit)),
+            (by_size, closing) => by_size.or(closing.map(|closing| closing.limit)),
+        }
+    }
+
+    /// Whether the file ends with a whole line, so that it can be rotated at once. If not, it is
+    /// to be rotated when one ends, or at the [deadline](Sink::closing_deadline).
+    pub fn can_close(&mut self, now: Now) -> bool {
+        let size = rustix::fs::fstat(&self.file).map_or(0, |stat| stat.st_size.unsigned_abs());
+        if self.kind != Kind::Regular || size == 0 || target::last_byte(&self.file, size) == b'\n' {
+            return true;
+        }
+        self.closing.get_or_insert(Closing {
+            limit: Limit::at_once(size),
+            deadline: now.instant + LINE_PATIENCE,
+        });
+        false
+    }
+
+    /// When a rotation that waits for the end of a line is done in any case.
+    pub fn closing_deadline(&self) -> Option<Instant> {
+        self.closing.map(|closing| closing.deadline)
+    }
+
+    /// Whether the last try to rotate failed.
+    pub fn cannot_rotate(&self) -> bool {
+        self.rotation_pause.is_some()
     }
 
     /// Rotates and plans the next time. A file that is empty is not rotated, for its predecessors
-    /// say more than another empty one. After a failure, writing goes on in the file as it is;
-    /// `Some` only for the first of several failures.
-    pub fn rotate(&mut self, now: Now) -> Option<Failure> {
-        match self.try_rotate(now) {
+    /// say more than another empty one. After a failure, writing goes on in the file as it is.
+    pub fn rotate(&mut self, now: Now) -> io::Result<()> {
+        self.closing = None;
+        let result = self.try_rotate(now);
+        match &result {
             Ok(()) => {
                 self.rotation_pause = None;
                 if self.boundary.is_some_and(|boundary| boundary <= now.wall) {
                     self.fired = self.boundary;
                 }
                 self.plan_boundary(now);
-                None
             }
-            Err(error) => {
-                let first = self.rotation_pause.is_none();
+            Err(_) => {
                 let mut backoff = self.rotation_pause.map_or(Backoff::default(), |(_, b)| b);
                 self.rotation_pause = Some((now.instant + backoff.next(), backoff));
-                first.then_some(Failure {
-                    doing: "rotate",
-                    error,
-                })
             }
         }
+        result
     }
 
-    /// Counts the wall-clock moments anew, after the clock was set.
-    pub fn plan_boundary(&mut self, now: Now) {
+    /// Somebody set the clock.
+    pub fn clock_was_set(&mut self, now: Now) {
+        let (Some(period), Some(waited_for)) = (self.config.file.rotate, self.boundary) else {
+            return;
+        };
+        let next = rotation::after_clock_change(period, waited_for, self.fired, now.wall, &zone);
+        self.boundary = Some(next);
+    }
+
+    fn plan_boundary(&mut self, now: Now) {
         let next = |period| rotation::next_after_firing(period, self.fired, now.wall, &zone);
         self.boundary = match self.kind {
-            Kind::Regular => self.config.rotate.map(next),
+            Kind::Regular => self.config.file.rotate.map(next),
             _ => None,
         };
     }
@@ -253,10 +297,10 @@ impl Sink {
         if stat.st_size == 0 {
             return Ok(());
         }
-        if self.config.backups == 0 {
+        if self.config.file.backups == 0 {
             return Ok(rustix::fs::ftruncate(&self.file, 0)?);
         }
-        rotate::shift(&path, self.config.backups, self.config.mode)?;
+        rotate::shift(&path, self.config.file.backups, self.config.mode)?;
         self.doubt();
         self.reopen(now)
     }
@@ -271,7 +315,7 @@ impl Sink {
     }
 
     fn has_missed_a_boundary(&self, now: Now) -> io::Result<bool> {
-        let (Some(period), Kind::Regular) = (self.config.rotate, self.kind) else {
+        let (Some(period), Kind::Regular) = (self.config.file.rotate, self.kind) else {
             return Ok(false);
         };
         let stat = rustix::fs::fstat(&self.file)?;

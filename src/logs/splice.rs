@@ -21,7 +21,6 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::buffer::spare_capacity;
 use rustix::io::{ioctl_fionread, retry_on_intr};
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with};
 
@@ -99,10 +98,10 @@ impl Stage {
         self.held > 0
     }
 
-    /// Takes bytes from a program's pipe; 0 at its end. The stage must be empty.
-    pub fn fill(&mut self, stream: StreamId, source: &OwnedFd) -> io::Result<usize> {
+    /// Takes at most so many bytes from a program's pipe; 0 at its end. The stage must be empty.
+    pub fn fill(&mut self, stream: StreamId, source: &OwnedFd, most: usize) -> io::Result<usize> {
         self.own(stream, Place::default())?;
-        let moved = splice(source, &self.write, None, CHUNK_MAX)?;
+        let moved = splice(source, &self.write, None, most)?;
         self.held = moved as u64;
         Ok(moved)
     }
@@ -182,7 +181,7 @@ impl Stage {
     /// these bytes are lost if the process is killed.
     pub fn copy_out(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
         while self.held > 0 {
-            let read = read_some(&self.read, buffer)?;
+            let read = read_some(&self.read, buffer, CHUNK_MAX)?;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -208,7 +207,7 @@ impl Glass {
         let seen = retry_on_intr(|| rustix::pipe::tee(source, &self.write, CHUNK_MAX, flags))?;
         let mut bytes = Vec::with_capacity(seen);
         while bytes.len() < seen {
-            read_some(&self.read, &mut bytes)?;
+            read_some(&self.read, &mut bytes, seen)?;
         }
         Ok(bytes)
     }
@@ -248,16 +247,18 @@ pub(super) fn move_directly(
     source: &OwnedFd,
     target: &OwnedFd,
     offset: Option<&mut u64>,
+    most: usize,
 ) -> io::Result<usize> {
-    splice(source, target, offset, CHUNK_MAX)
+    splice(source, target, offset, most)
 }
 
-/// Appends what one read gives to a buffer; 0 at the end of the pipe.
-pub(super) fn read_some(source: &OwnedFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
-    buffer.reserve(CHUNK_MAX);
-    Ok(retry_on_intr(|| {
-        rustix::io::read(source, spare_capacity(buffer))
-    })?)
+/// Appends what one read of at most so many bytes gives to a buffer; 0 at the end of the pipe.
+pub(super) fn read_some(source: &OwnedFd, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+    let before = buffer.len();
+    buffer.resize(before + most, 0);
+    let read = retry_on_intr(|| rustix::io::read(source, &mut buffer[before..]));
+    buffer.truncate(before + read.as_ref().map_or(0, |read| *read));
+    Ok(read?)
 }
 
 fn splice(

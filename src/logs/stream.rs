@@ -67,6 +67,33 @@ pub(super) struct Stream {
     pub troubled: bool,
     /// The target took no splice; bytes go through the buffer.
     unspliceable: bool,
+    rotation: RotationNews,
+}
+
+/// What is to be told of rotations.
+#[derive(Debug, Default)]
+pub(super) struct RotationNews {
+    /// Somebody asked for one and waits for the answer.
+    asked: bool,
+    /// The answer.
+    pub answer: Option<Result<(), String>>,
+    /// One failed, the first of several.
+    pub failure: Option<Failure>,
+}
+
+/// How much of what a source holds may go to the file as it is.
+#[derive(Debug, Clone, Copy)]
+struct Portion {
+    most: usize,
+    /// The file is closed once it has this size.
+    closes_at: Option<u64>,
+}
+
+impl Portion {
+    const ALL: Portion = Portion {
+        most: CHUNK_MAX,
+        closes_at: None,
+    };
 }
 
 impl Stream {
@@ -79,6 +106,7 @@ impl Stream {
             retry: None,
             troubled: false,
             unspliceable: false,
+            rotation: RotationNews::default(),
         }
     }
 
@@ -104,9 +132,7 @@ impl Stream {
                 Ok(None) => return (Pumped::Empty, None),
                 Err(failure) => return (Pumped::Stalled, self.stall(failure, now)),
             };
-            if self.sink.rotation_is_due(now)
-                && let Some(failure) = self.sink.rotate(now)
-            {
+            if let Some(failure) = self.rotation.failure.take() {
                 return (Pumped::More, Some(failure));
             }
             if moved < CHUNK_MAX && self.is_empty(index) {
@@ -157,6 +183,70 @@ impl Stream {
         first.then_some(failure)
     }
 
+    /// Rotates as soon as the line ends that is being written, and answers if that was asked for.
+    pub fn rotate_soon(&mut self, asked: bool, now: Now) {
+        self.rotation.asked |= asked;
+        if self.sink.can_close(now) {
+            self.rotate(now);
+        }
+    }
+
+    /// Rotates.
+    pub fn rotate(&mut self, now: Now) {
+        let failed_before = self.sink.cannot_rotate();
+        let result = self.sink.rotate(now);
+        if std::mem::take(&mut self.rotation.asked) {
+            let answer = result.as_ref().map_err(ToString::to_string);
+            self.rotation.answer = Some(answer.copied());
+        }
+        if let Err(error) = result
+            && !failed_before
+        {
+            self.rotation.failure = Some(Failure::of("rotate")(error));
+        }
+    }
+
+    /// What is to be told of rotations.
+    pub fn rotation_news(&mut self) -> &mut RotationNews {
+        &mut self.rotation
+    }
+
+    /// How much of a source may go to the file, which ends at `end` now; nothing if it is empty.
+    fn portion(
+        &mut self,
+        index: usize,
+        end: u64,
+        stage: &mut Stage,
+        now: Now,
+    ) -> io::Result<Option<Portion>> {
+        let Some(limit) = self.sink.limit(now) else {
+            return Ok(Some(Portion::ALL));
+        };
+        let Some(source) = self.sources.get(index) else {
+            return Ok(None);
+        };
+        if end + (CHUNK_MAX as u64) < limit.from {
+            return Ok(Some(Portion::ALL));
+        }
+        let bytes = match stage.look(&source.pipe) {
+            Ok(bytes) if bytes.is_empty() => return Ok(Some(Portion::ALL)),
+            Ok(bytes) => bytes,
+            Err(error) if is_again(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let cut = limit.cut(end, &bytes);
+        Ok(Some(Portion {
+            most: cut.unwrap_or(bytes.len()),
+            closes_at: cut.map(|cut| end + cut as u64),
+        }))
+    }
+
+    fn close_at(&mut self, closes_at: Option<u64>, end: u64, now: Now) {
+        if closes_at == Some(end) {
+            self.rotate(now);
+        }
+    }
+
     /// Moves at most one chunk: bytes moved, 0 at the end of the source, nothing if it is empty.
     fn move_chunk(
         &mut self,
@@ -169,21 +259,35 @@ impl Stream {
         if chained {
             return self.move_through_chain(index, stage, now);
         }
-        if self.unspliceable || !matches!(kind, Kind::Regular | Kind::Null) {
-            return self.move_through_buffer(index, now);
-        }
+        self.write_buffer(now)?;
         let mut end = self.sink.end(now).map_err(Failure::of("open"))?;
+        let portion = self.portion(index, end, stage, now);
+        let Some(mut portion) = portion.map_err(Failure::of("read the pipe of"))? else {
+            return Ok(None);
+        };
+        if portion.most == 0 {
+            // The file was too large before.
+            self.rotate(now);
+            end = self.sink.end(now).map_err(Failure::of("open"))?;
+            portion = Portion::ALL;
+        }
+        if self.unspliceable || !matches!(kind, Kind::Regular | Kind::Null) {
+            return self.move_through_buffer(index, portion, now);
+        }
         let Some(source) = self.sources.get(index) else {
             return Ok(None);
         };
         if kind == Kind::Null || stage.is_occupied() {
             let offset = (kind == Kind::Regular).then_some(&mut end);
-            return match move_directly(&source.pipe, self.sink.file(), offset) {
-                Ok(moved) => Ok(Some(moved)),
+            return match move_directly(&source.pipe, self.sink.file(), offset, portion.most) {
+                Ok(moved) => {
+                    self.close_at(portion.closes_at, end, now);
+                    Ok(Some(moved))
+                }
                 Err(error) if is_again(&error) => Ok(None),
                 Err(error) if is_refusal_to_splice(&error) => {
                     self.unspliceable = true;
-                    self.move_through_buffer(index, now)
+                    self.move_through_buffer(index, portion, now)
                 }
                 Err(error) => Err(Failure {
                     doing: "write to",
@@ -191,7 +295,7 @@ impl Stream {
                 }),
             };
         }
-        let moved = match stage.fill(self.id, &source.pipe) {
+        let moved = match stage.fill(self.id, &source.pipe, portion.most) {
             Ok(0) => return Ok(Some(0)),
             Ok(moved) => moved,
             Err(error) if is_again(&error) => return Ok(None),
@@ -203,7 +307,10 @@ impl Stream {
             }
         };
         match stage.empty_into(self.sink.file(), end) {
-            Ok(()) => Ok(Some(moved)),
+            Ok(()) => {
+                self.close_at(portion.closes_at, end + moved as u64, now);
+                Ok(Some(moved))
+            }
             Err(error) if is_refusal_to_splice(&error) => {
                 self.unspliceable = true;
                 self.empty_stage(stage, now)?;
@@ -230,12 +337,16 @@ impl Stream {
         self.write_buffer(now)
     }
 
-    fn move_through_buffer(&mut self, index: usize, now: Now) -> Result<Option<usize>, Failure> {
-        self.write_buffer(now)?;
+    fn move_through_buffer(
+        &mut self,
+        index: usize,
+        portion: Portion,
+        now: Now,
+    ) -> Result<Option<usize>, Failure> {
         let Some(source) = self.sources.get(index) else {
             return Ok(None);
         };
-        let read = match read_some(&source.pipe, &mut self.buffer) {
+        let read = match read_some(&source.pipe, &mut self.buffer, portion.most) {
             Ok(read) => read,
             Err(error) if is_again(&error) => return Ok(None),
             Err(error) => {
@@ -246,6 +357,10 @@ impl Stream {
             }
         };
         self.write_buffer(now)?;
+        if portion.closes_at.is_some() {
+            let end = self.sink.end(now).map_err(Failure::of("open"))?;
+            self.close_at(portion.closes_at, end, now);
+        }
         Ok(Some(read))
     }
 
@@ -276,7 +391,11 @@ impl Stream {
             Err(error) => return Err(Failure::of(reading)(error)),
         };
         let overdue = held.is_some_and(|until| until <= now.instant);
-        let count = chain.cut(&bytes, *draining || overdue);
+        let limit = self.sink.limit(now);
+        // By what the bytes are before: their new form may exceed the limit by what it adds.
+        let upto = limit.and_then(|limit| limit.cut(place.offset, &bytes));
+        let upto = upto.filter(|upto| *upto > 0).unwrap_or(bytes.len());
+        let count = chain.cut(&bytes[..upto], *draining || overdue);
         if count == 0 {
             held.get_or_insert(now.instant + LINE_TIME);
             return Ok(None);
@@ -293,8 +412,16 @@ impl Stream {
         if let Some(name) = &self.sink.config().repeated_as {
             mainlog::repeat(name, &self.buffer);
         }
+        let last = self.buffer.last().copied();
         self.write_buffer(now)?;
         self.end_chunk(stage)?;
+        if let Some(limit) = limit {
+            // Only between two chunks, for all that is made of one has to stand in one file.
+            let end = self.sink.end(now).map_err(Failure::of("open"))?;
+            if limit.closes(end, last.as_slice()) {
+                self.rotate(now);
+            }
+        }
         Ok(Some(count))
     }
 

@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -108,6 +108,18 @@ pub(super) fn write(target: &OwnedFd, kind: Kind, bytes: &[u8], offset: u64) -> 
         return Err(io::ErrorKind::WriteZero.into());
     }
     Ok(written)
+}
+
+/// The last byte of a file of this size, which is open for writing only; a newline if it cannot be
+/// read.
+pub(super) fn last_byte(file: &OwnedFd, size: u64) -> u8 {
+    let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let mut last = [b'\n'];
+    if let Ok(readable) = rustix::fs::open(own, flags, Mode::empty()) {
+        let _ = retry_on_intr(|| rustix::io::pread(&readable, &mut last, size.saturating_sub(1)));
+    }
+    last[0]
 }
 
 /// The names by which the daemon's own output is asked for.

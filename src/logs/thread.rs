@@ -21,6 +21,7 @@ use super::plane::{Command, PlaneReport, SinkConfig, StreamId};
 use super::sink::{Failure, Now, Sink};
 use super::splice::Stage;
 use super::stream::{Pumped, SOURCES_MAX, Source, Stream};
+use crate::config::LogFileConfig;
 
 const WAKE: u64 = 0;
 const CLOCK: u64 = 1;
@@ -108,6 +109,7 @@ impl Thread {
             }
             self.retry_stalled();
             self.pass_overdue();
+            self.close_overdue();
             if commanded && self.obey() {
                 return self.finish();
             }
@@ -121,6 +123,11 @@ impl Thread {
             .filter_map(|stream| stream.retry)
             .map(|(due, _)| due)
             .chain(self.held.values().copied())
+            .chain(
+                self.streams
+                    .values()
+                    .filter_map(|stream| stream.sink.closing_deadline()),
+            )
             .min()?;
         let wait = due.saturating_duration_since(Instant::now());
         Timespec::try_from(wait).ok()
@@ -171,9 +178,7 @@ impl Thread {
             let discard = SinkConfig {
                 path: None,
                 mode: 0o600,
-                maxbytes: 0,
-                backups: 0,
-                rotate: None,
+                file: LogFileConfig::UNLIMITED,
                 strip_ansi: false,
                 repeated_as: None,
             };
@@ -236,10 +241,8 @@ impl Thread {
         if let Some(source) = stream.sources.get(index) {
             hold(&self.ready, &mut self.held, source);
         }
-        let recovered = stream.troubled && failure.is_none() && pumped != Pumped::Stalled;
-        if recovered {
-            stream.troubled = false;
-        }
+        let fine = failure.is_none() && pumped != Pumped::Stalled && !stream.sink.cannot_rotate();
+        let recovered = fine && std::mem::take(&mut stream.troubled);
         if let Some(failure) = failure {
             stream.troubled = true;
             self.tell_failure(id, failure);
@@ -258,6 +261,7 @@ impl Thread {
         if pumped == Pumped::Stalled {
             self.unwatch(id);
         }
+        self.tell_rotation(id);
         pumped
     }
 
@@ -339,11 +343,8 @@ impl Thread {
     fn clear(&mut self, id: StreamId) {
         let now = self.now;
         let result = match self.streams.get_mut(&id) {
-            Some(stream) => stream.sink.clear(now),
-            None => Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                "it has no log file",
-            )),
+            Some(stream) => stream.sink.clear(now).map_err(|error| error.to_string()),
+            None => Err("it has no log file".to_owned()),
         };
         self.report(PlaneReport::Cleared { stream: id, result });
     }
@@ -370,14 +371,49 @@ impl Thread {
 
     fn rotate(&mut self, id: StreamId) {
         let now = self.now;
-        let failure = self
-            .streams
-            .get_mut(&id)
-            .and_then(|stream| stream.sink.rotate(now));
+        match self.streams.get_mut(&id) {
+            Some(stream) => stream.rotate_soon(true, now),
+            None => {
+                let result = Err("it has no log file".to_owned());
+                self.report(PlaneReport::Rotated { stream: id, result });
+            }
+        }
+        self.tell_rotation(id);
+        self.plan_clock();
+    }
+
+    /// Rotates what has waited long enough for the end of a line.
+    fn close_overdue(&mut self) {
+        let now = self.now;
+        let is_due = |stream: &Stream| {
+            let deadline = stream.sink.closing_deadline();
+            deadline.is_some_and(|deadline| deadline <= now.instant)
+        };
+        let due = self.streams.iter().filter(|(_, stream)| is_due(stream));
+        let due: Vec<StreamId> = due.map(|(id, _)| *id).collect();
+        for id in due {
+            if let Some(stream) = self.streams.get_mut(&id) {
+                stream.rotate(now);
+            }
+            self.tell_rotation(id);
+            self.plan_clock();
+        }
+    }
+
+    /// Tells what came of a rotation.
+    fn tell_rotation(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let news = stream.rotation_news();
+        let (answer, failure) = (news.answer.take(), news.failure.take());
+        stream.troubled |= failure.is_some();
+        if let Some(result) = answer {
+            self.report(PlaneReport::Rotated { stream: id, result });
+        }
         if let Some(failure) = failure {
             self.tell_failure(id, failure);
         }
-        self.plan_clock();
     }
 
     /// Tries the streams again whose pause is over.
@@ -441,15 +477,12 @@ impl Thread {
                 continue;
             };
             if was_set {
-                stream.sink.plan_boundary(now);
+                stream.sink.clock_was_set(now);
             }
-            if stream
-                .sink
-                .boundary()
-                .is_some_and(|boundary| boundary <= now.wall)
-                && let Some(failure) = stream.sink.rotate(now)
-            {
-                self.tell_failure(id, failure);
+            let boundary = stream.sink.boundary();
+            if boundary.is_some_and(|boundary| boundary <= now.wall) {
+                stream.rotate_soon(false, now);
+                self.tell_rotation(id);
             }
         }
         self.plan_clock();

@@ -257,7 +257,12 @@ fn answers(ask: &Ask, log: PathBuf) -> Box<dyn Iterator<Item = Answer> + Send> {
             Answer::Diagnostic("supervisord.conf:7: no such option: commnad".into()),
             Answer::Failed(Failure::CannotReread("1 error".into())),
         ],
-        Ask::StartOver | Ask::Shutdown | Ask::ClearMain | Ask::Reopen | Ask::Stdin { .. } => {
+        Ask::StartOver
+        | Ask::Shutdown
+        | Ask::ClearMain
+        | Ask::RotateMain
+        | Ask::Reopen
+        | Ask::Stdin { .. } => {
             vec![Answer::Done]
         }
     };
