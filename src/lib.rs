@@ -12,6 +12,7 @@ pub mod client;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod events;
 pub mod fleet;
 pub mod http;
 pub mod keeper;

@@ -61,7 +61,7 @@ fn listings_as_json() {
         ("reread", "- new available\nok\n"),
         (
             "events",
-            "- web RUNNING EXITED sequence=5 time=9 pid=12 why=\"exit status 1\" group=web\nok\n",
+            "- PROCESS_STATE_EXITED sequence=5 time=9 name=web group=web from=RUNNING to=EXITED pid=12 why=\"exit status 1\"\nok\n",
         ),
     ]);
     let read = |line: &str| -> serde_json::Value {
@@ -201,13 +201,13 @@ fn ctrl_c_ends_following_with_success() {
     let fake = Fake::answering(&[
         ("tail -f web stdout", &stream),
         (
-            "events",
-            &format!("- web STOPPED STARTING sequence=1 group=web\n{STREAM}"),
+            "events -f",
+            &format!("- PROCESS_STATE_STARTING sequence=1 name=web group=web\n{STREAM}"),
         ),
     ]);
     for (program, line, code, last) in [
         ("appctl", "tail -f web", 0, ""),
-        ("appctl", "events", 0, ""),
+        ("appctl", "events -f", 0, ""),
         ("supervisorctl", "tail -f web", 0, "\n"),
     ] {
         let mut command = fake.program(program);

@@ -442,7 +442,7 @@ fn following() {
 fn foreground() {
     let fake = Fake::answering(&[
         ("status", STATUS),
-        ("events", STREAM),
+        ("events -f", STREAM),
         (
             "tail -f -- a:a stdout",
             &format!("= 3 stdout\nout\n{STREAM}"),
@@ -478,12 +478,12 @@ fn foreground() {
 
 #[test]
 fn foreground_ends_with_its_process() {
-    let event = "- a RUNNING EXITED sequence=1 time=2 group=a\n";
+    let event = "- PROCESS_STATE_EXITED sequence=2 name=a group=a from=RUNNING to=EXITED\n";
     let fake = Fake::answering(&[
         ("status", STATUS),
         (
-            "events",
-            &format!("- b RUNNING EXITED sequence=0 group=b\n{event}{STREAM}"),
+            "events -f",
+            &format!("- PROCESS_STATE_EXITED sequence=1 name=b group=b to=EXITED\n{event}{STREAM}"),
         ),
         ("tail -f -- a:a stdout", STREAM),
         ("tail -f -- a:a stderr", STREAM),

@@ -285,15 +285,22 @@ pub struct Rotate {
 )]
 pub struct Reopen {}
 
-/// Show changes of state as they happen, until Ctrl-C.
+/// Show what happened: changes of state, groups that came and went, events that were sent.
 #[derive(Debug, FromArgs, ArgsInfo)]
 #[argh(
     subcommand,
     name = "events",
     help_triggers("-h", "--help"),
-    example = "appctl events\nappctl events --json"
+    example = "appctl events\nappctl events -f --json\nappctl events --since 4711",
+    note = "Events are numbered. -f alone begins now; with --since it goes on after that number."
 )]
 pub struct Events {
+    /// go on with what happens from now on, until Ctrl-C
+    #[argh(switch, short = 'f')]
+    pub follow: bool,
+    /// only what followed the event of this number
+    #[argh(option, arg_name = "sequence")]
+    pub since: Option<u64>,
     /// print JSON, one object per line
     #[argh(switch)]
     pub json: bool,

@@ -8,18 +8,18 @@ use super::arguments::{Appctl, Command};
 use super::command_line::{self, Line};
 use super::connect::Address;
 use super::dialogue::{Daemon, Item, Refused, Report, Trouble, first_word, request};
+use super::events;
 use super::fg::{self, Ending};
 use super::follow::{self, Followed};
 use super::input::Input;
 use super::interrupt::Interrupts;
 use super::output::{self, LogOutput};
-use super::render::{self, AvailJson, DifferenceJson, EventJson, StatusJson};
-use super::session::Lost;
+use super::render::{self, AvailJson, DifferenceJson, StatusJson};
 use super::shell::{Completion, Dialect, Flow};
 use crate::control::answer::difference;
 use crate::control::codes::Code;
 use crate::control::line::{Row, split_words};
-use crate::control::{AvailView, EventView, ProcessView};
+use crate::control::{AvailView, ProcessView};
 use crate::fleet::{ProcessName, State};
 
 /// Exit statuses of `appctl`.
@@ -78,7 +78,7 @@ impl Commands {
                 self.deed_to_logs("rotate", rotate.main.then_some("rotatemain"), &rotate.names)
             }
             Command::Reopen(_) => self.change(&["reopen"]),
-            Command::Events(events) => self.events(events.json),
+            Command::Events(asked) => self.events(asked.follow, asked.since, asked.json),
             Command::Avail(avail) => self.avail(avail.json),
             Command::Reread(reread) => self.reread(reread.json),
             Command::Update(update) => self.change(&request(&["update"], &words(&update.groups))),
@@ -296,26 +296,14 @@ impl Commands {
         Ok(exit::DONE)
     }
 
-    fn events(&mut self, json: bool) -> Outcome {
+    fn events(&mut self, follow: bool, since: Option<u64>, json: bool) -> Outcome {
         self.daemon.watch_interrupts();
-        let target = output::target();
-        let answer = self.daemon.ask(&["events"], |item| {
-            let Item::Row(row) = item else { return };
-            let Ok(event) = EventView::try_from(&row) else {
-                return;
-            };
-            output::line(&match json {
-                true => render::json_line(&EventJson::of(&event)),
-                false => render::event_line(&event, target),
-            });
-        });
-        match answer {
-            Ok(Ok(_)) => Ok(exit::DONE),
-            Ok(Err(refused)) => {
+        match events::run(&self.daemon, follow, since, json) {
+            Ok(Followed::Interrupted | Followed::Ended) => Ok(exit::DONE),
+            Ok(Followed::Refused(refused)) => {
                 complain_refused(&refused);
                 Ok(exit::NOT_DONE)
             }
-            Err(Trouble::Lost(Lost::Interrupted)) => Ok(exit::DONE),
             Err(trouble) => Err(self.give_up(trouble)),
         }
     }

@@ -12,8 +12,8 @@ use super::dialogue::{Daemon, Trouble};
 use super::input::Input;
 use super::output::{self, LogOutput};
 use super::session::{Lost, Session, Step};
-use crate::control::EventView;
 use crate::control::codes::Code;
+use crate::events::Facts;
 use crate::fleet::{ProcessName, State};
 
 /// How it ended.
@@ -31,7 +31,7 @@ pub fn run(daemon: &mut Daemon, name: &ProcessName, input: &mut Input) -> Result
     // The name as sent always has its group, so that it cannot be taken for anything else.
     let full = format!("{}:{}", name.group, name.process);
     let mut events = daemon.another()?;
-    events.send(&["events"]).map_err(Trouble::Lost)?;
+    events.send(&["events", "-f"]).map_err(Trouble::Lost)?;
     let mut outputs = Vec::new();
     for channel in ["stdout", "stderr"] {
         let mut session = daemon.another()?;
@@ -129,12 +129,14 @@ fn copy((session, log): &mut (Session, LogOutput)) -> Result<bool, Trouble> {
 /// Reads changes of state; whether the process left RUNNING.
 fn has_stopped(events: &mut Session, name: &ProcessName) -> Result<bool, Trouble> {
     events.fill().map_err(Trouble::Lost)?;
-    let mut stopped = false;
+    let (name, mut stopped) = (name.to_string(), false);
     while let Some(step) = events.take().map_err(Trouble::Lost)? {
         if let Step::Row(row) = step
-            && let Ok(event) = EventView::try_from(&row)
+            && let Ok(facts) = Facts::try_from(&row)
+            && facts.name.as_deref() == Some(&name)
+            && facts.to.is_some()
         {
-            stopped |= event.name == *name && event.to != State::Running;
+            stopped |= facts.to.as_deref() != Some(State::Running.word());
         }
     }
     Ok(stopped)

@@ -23,6 +23,7 @@ mod commands;
 mod connect;
 mod dialogue;
 mod escape;
+mod events;
 mod fg;
 mod follow;
 mod getopt;

@@ -8,7 +8,8 @@
 use serde::Serialize;
 
 use super::escape::printable;
-use crate::control::{AvailView, DifferenceKind, EventView, ProcessView};
+use crate::control::{AvailView, DifferenceKind, ProcessView};
+use crate::events::Facts;
 use crate::fleet::State;
 
 /// Where text goes.
@@ -98,22 +99,39 @@ pub fn avail_line(view: &AvailView) -> String {
 }
 
 /// The line of `events`.
-pub fn event_line(view: &EventView, target: Target) -> String {
-    let name = view.name.to_string();
-    let pid = match view.pid {
-        0 => String::new(),
-        pid => format!(" pid {pid}"),
+pub fn event_line(facts: &Facts, target: Target) -> String {
+    let mut line = format!("{} {} {}", facts.sequence, facts.time, facts.event);
+    let mut add = |key: &str, value: Option<String>| {
+        if let Some(value) = value {
+            line += &format!(" {key}{value}");
+        }
     };
-    let to = coloured(view.to.word(), view.to, target);
-    let line = format!(
-        "{} {} {name} {} -> {to}{pid}",
-        view.sequence, view.wall, view.from
-    );
-    match (view.why.as_str(), target.columns) {
-        ("", _) => line,
-        (why, None) => format!("{line}: {why}"),
-        (why, Some(_)) => format!("{line}: {}", printable(why)),
+    // The name of a process says its group.
+    let group = facts.group.clone().filter(|_| facts.name.is_none());
+    add("", facts.name.clone().or(group));
+    add("from ", facts.from.clone());
+    add("pid ", facts.pid.map(|pid| pid.to_string()));
+    add("tries ", facts.tries.map(|tries| tries.to_string()));
+    add("", facts.channel.clone());
+    add("type ", facts.kind.clone());
+    add("when ", facts.when.map(|when| when.to_string()));
+    let text = facts.why.as_ref().or(facts.data.as_ref());
+    let text = text.map_or_else(String::new, |text| format!(": {}", text.trim_end()));
+    // One line for each event, and nothing that could steer a terminal.
+    let line = line + &text.replace('\n', "\\n");
+    match target.columns {
+        None => line,
+        Some(_) => printable(&line),
     }
+}
+
+/// What is shown where events are gone.
+pub fn missed_line(events: u64) -> String {
+    let (them, are) = match events {
+        1 => ("event", "is"),
+        _ => ("events", "are"),
+    };
+    format!("{events} {them} before this {are} not kept any more")
 }
 
 /// A JSON array with one item per line, which both `jq` and `grep` can use.
@@ -197,33 +215,6 @@ impl<'a> AvailJson<'a> {
             autostart: view.autostart,
             group_priority: view.group_priority,
             process_priority: view.process_priority,
-        }
-    }
-}
-
-/// A change of state in `events --json`.
-#[derive(Debug, Serialize)]
-pub struct EventJson<'a> {
-    sequence: u64,
-    time: i64,
-    name: String,
-    from: &'static str,
-    to: &'static str,
-    pid: Option<i32>,
-    why: &'a str,
-}
-
-impl<'a> EventJson<'a> {
-    /// The JSON form of a change of state.
-    pub fn of(view: &'a EventView) -> EventJson<'a> {
-        EventJson {
-            sequence: view.sequence,
-            time: view.wall,
-            name: view.name.to_string(),
-            from: view.from.word(),
-            to: view.to.word(),
-            pid: (view.pid != 0).then_some(view.pid),
-            why: &view.why,
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::event_type::EventType;
 use super::logfile::LogFileConfig;
 
 /// A whole configuration, as read from one root file and its includes.
@@ -181,8 +182,8 @@ pub struct FastCgiConfig {
 /// Options only `[eventlistener:x]` has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListenerConfig {
-    /// Event names, upper case, as configured.
-    pub events: Vec<String>,
+    /// Types of events it gets.
+    pub events: Vec<EventType>,
     /// How many undelivered events to keep.
     pub buffer_size: u32,
 }
@@ -279,6 +280,25 @@ pub struct StreamConfig {
     pub events_enabled: bool,
     /// Send each line to syslog.
     pub syslog: bool,
+}
+
+/// Which output of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Channel {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Channel {
+    /// `stdout` or `stderr`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Channel::Stdout => "stdout",
+            Channel::Stderr => "stderr",
+        }
+    }
 }
 
 /// A program's log file.

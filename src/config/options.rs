@@ -1,9 +1,9 @@
 //! The one table of options: what exists, its default, and a sentence of help. The reader warns of
 //! keys that are not in it, and the sample configuration is printed from it.
 
+use super::event_type::EventType;
 use super::model::Signal;
 use super::nearest::nearest;
-use super::programs::EVENTS;
 
 /// One option of a kind of section.
 #[derive(Debug, Clone, Copy)]
@@ -258,7 +258,7 @@ pub fn nearest_value(option: &str, typed: &str) -> Option<&'static str> {
         "autorestart" => &["true", "false", "unexpected"],
         "autostart" | "redirect_stderr" | "stopasgroup" | "killasgroup" | "nodaemon" | "silent"
         | "nocleanup" | "strip_ansi" => TRUTHS,
-        "events" => EVENTS,
+        "events" => &EventType::NAMES,
         "stdout_logfile_rotate" | "stderr_logfile_rotate" | "logfile_rotate" => {
             &["hourly", "daily", "weekly", "monthly"]
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::environment::environment;
+use super::event_type::EventType;
 use super::ini::Section;
 use super::logfile;
 use super::model::{
@@ -337,37 +338,6 @@ fn fast_cgi<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> FastCgiConfig {
     }
 }
 
-/// Event names, concrete and abstract.
-pub(super) const EVENTS: &[&str] = &[
-    "EVENT",
-    "PROCESS_STATE",
-    "PROCESS_STATE_STARTING",
-    "PROCESS_STATE_RUNNING",
-    "PROCESS_STATE_BACKOFF",
-    "PROCESS_STATE_STOPPING",
-    "PROCESS_STATE_STOPPED",
-    "PROCESS_STATE_EXITED",
-    "PROCESS_STATE_FATAL",
-    "PROCESS_STATE_UNKNOWN",
-    "PROCESS_COMMUNICATION",
-    "PROCESS_COMMUNICATION_STDOUT",
-    "PROCESS_COMMUNICATION_STDERR",
-    "PROCESS_LOG",
-    "PROCESS_LOG_STDOUT",
-    "PROCESS_LOG_STDERR",
-    "REMOTE_COMMUNICATION",
-    "SUPERVISOR_STATE_CHANGE",
-    "SUPERVISOR_STATE_CHANGE_RUNNING",
-    "SUPERVISOR_STATE_CHANGE_STOPPING",
-    "TICK",
-    "TICK_5",
-    "TICK_60",
-    "TICK_3600",
-    "PROCESS_GROUP",
-    "PROCESS_GROUP_ADDED",
-    "PROCESS_GROUP_REMOVED",
-];
-
 fn listener<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> ListenerConfig {
     let name = &scope.section.name;
     if reader.entry(scope, "events").is_none() {
@@ -375,20 +345,14 @@ fn listener<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> ListenerConfig {
         reader.refuse(scope, "events", &words, "");
     }
     let events = reader.read(scope, "events", Vec::new(), |text| {
-        let events: Vec<String> = text
-            .split(',')
-            .map(|event| event.trim().to_uppercase())
-            .collect();
-        match events
-            .iter()
-            .find(|event| !EVENTS.contains(&event.as_str()))
-        {
-            None => Ok(events),
-            Some(unknown) => Err(Refused {
-                words: format!("Unknown event type {unknown} in [{name}] events"),
+        let events = text.split(',').map(|event| {
+            let event = event.trim().to_uppercase();
+            EventType::named(&event).ok_or_else(|| Refused {
+                words: format!("Unknown event type {event} in [{name}] events"),
                 expected: "names of events separated by commas",
-            }),
-        }
+            })
+        });
+        events.collect()
     });
     let buffer_size = reader.read(scope, "buffer_size", 10, |text| {
         match value::integer(text)? {

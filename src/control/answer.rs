@@ -6,12 +6,13 @@
 
 use std::str::FromStr;
 
+use crate::events::Facts;
 use crate::fleet::{Done, ProcessName, State};
 
 use super::codes::{Code, Trouble};
 use super::line::{AnswerLine, LINE_MAX, Row};
 use super::question::{
-    Answer, AvailView, DaemonState, DaemonView, DifferenceKind, EventView, LogDone, ProcessView,
+    Answer, AvailView, DaemonState, DaemonView, DifferenceKind, LogDone, ProcessView,
 };
 use super::word::shown;
 
@@ -32,12 +33,11 @@ pub fn row(answer: &Answer) -> Option<Row> {
         },
         Answer::Available(view) => avail_row(view),
         Answer::Difference { group, kind } => Row::of([group, difference_word(*kind)]),
-        Answer::Event(view) => event_row(view),
         Answer::Value(value) => Row::of([value]),
         Answer::Diagnostic(text) => Row::default().with("diagnostic", text),
         // What only other doors ask for, and what the session reads or ends with.
         Answer::Daemon(_) | Answer::Configured(_) => return None,
-        Answer::Log(_) | Answer::Done | Answer::Failed(_) => return None,
+        Answer::Log(_) | Answer::Events(_) | Answer::Done | Answer::Failed(_) => return None,
     })
 }
 
@@ -245,30 +245,67 @@ impl TryFrom<&Row> for AvailView {
     }
 }
 
-fn event_row(view: &EventView) -> Row {
-    Row::of([&view.name.to_string(), view.from.word(), view.to.word()])
-        .with("sequence", view.sequence)
-        .with_number("time", view.wall)
-        .with_number("pid", view.pid)
-        .with_some("why", &view.why)
-        .with("group", &view.name.group)
+/// `EVENT` and its facts.
+pub fn event_row(facts: &Facts) -> Row {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    Row::of([&facts.event])
+        .with("sequence", facts.sequence)
+        .with_number("time", facts.time)
+        .with_some("name", &text(&facts.name))
+        .with_some("group", &text(&facts.group))
+        .with_some("from", &text(&facts.from))
+        .with_some("to", &text(&facts.to))
+        .with_number("pid", facts.pid.unwrap_or_default())
+        .with_number("tries", facts.tries.unwrap_or_default())
+        .with_some("expected", &text(&facts.expected.map(|it| it.to_string())))
+        .with_some("why", &text(&facts.why))
+        .with_some("channel", &text(&facts.channel))
+        .with_some("type", &text(&facts.kind))
+        .with_number("when", facts.when.unwrap_or_default())
+        .with_some("data", &text(&facts.data))
 }
 
-impl TryFrom<&Row> for EventView {
+/// `missed`: events that the daemon does not keep any more.
+pub fn missed_row(events: u64) -> Row {
+    Row::of([MISSED]).with("events", events)
+}
+
+/// How many events were missed, if the row says so.
+pub fn missed(row: &Row) -> Option<u64> {
+    let is_it = row.words.first().is_some_and(|word| word == MISSED);
+    row.field("events").filter(|_| is_it)?.parse().ok()
+}
+
+/// No event is named in small letters.
+const MISSED: &str = "missed";
+
+impl TryFrom<&Row> for Facts {
     type Error = OddRow;
 
-    fn try_from(row: &Row) -> Result<EventView, OddRow> {
-        let [_, from, to] = &row.words[..] else {
-            return Err(OddRow("name and states"));
+    fn try_from(row: &Row) -> Result<Facts, OddRow> {
+        let [event] = &row.words[..] else {
+            return Err(OddRow("event"));
         };
-        Ok(EventView {
+        if row.field("sequence").is_none() {
+            return Err(OddRow("sequence"));
+        }
+        let text = |key| row.field(key).map(str::to_owned);
+        Ok(Facts {
             sequence: row.number("sequence")?,
-            wall: row.number("time")?,
-            name: row.name()?,
-            from: state_named(from)?,
-            to: state_named(to)?,
-            pid: row.number("pid")?,
-            why: row.text("why"),
+            time: row.number("time")?,
+            event: event.clone(),
+            name: text("name"),
+            group: text("group"),
+            from: text("from"),
+            to: text("to"),
+            pid: row.some_number("pid")?,
+            tries: row.some_number("tries")?,
+            expected: row.some_number("expected")?,
+            why: text("why"),
+            channel: text("channel"),
+            kind: text("type"),
+            when: row.some_number("when")?,
+            data: text("data"),
         })
     }
 }
@@ -347,7 +384,11 @@ impl Row {
     }
 
     fn number<N: FromStr + Default>(&self, key: &'static str) -> Result<N, OddRow> {
-        let value = self.field(key).map_or(Ok(N::default()), str::parse);
+        Ok(self.some_number(key)?.unwrap_or_default())
+    }
+
+    fn some_number<N: FromStr>(&self, key: &'static str) -> Result<Option<N>, OddRow> {
+        let value = self.field(key).map(str::parse).transpose();
         value.map_err(|_| OddRow(key))
     }
 

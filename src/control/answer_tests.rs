@@ -91,19 +91,6 @@ fn rows_are_written_as_documented() {
             },
             "- web changed",
         ),
-        (
-            Answer::Event(EventView {
-                sequence: 7,
-                wall: 1_700_000_000,
-                name: name("web", "web"),
-                from: State::Starting,
-                to: State::Running,
-                pid: 12,
-                why: "it stayed up for 1 second".into(),
-            }),
-            "- web STARTING RUNNING sequence=7 time=1700000000 pid=12 \
-             why=\"it stayed up for 1 second\" group=web",
-        ),
         (Answer::Value("4711".into()), "- 4711"),
         (
             Answer::Diagnostic("a.conf:3: no such option".into()),
@@ -154,7 +141,7 @@ fn odd_rows_are_refused() {
         assert!(ProcessView::try_from(&row).is_err(), "{line}");
     }
     let row: Row = "web STARTING".parse().unwrap();
-    assert!(EventView::try_from(&row).is_err());
+    assert!(Facts::try_from(&row).is_err());
     assert!(AvailView::try_from(&row).is_err());
     assert!(difference(&row).is_err());
     assert!(Outcome::try_from(&Row::default()).is_err());
@@ -232,11 +219,18 @@ proptest! {
         };
         let answer = Answer::Process(Box::new(view.clone()));
         prop_assert_eq!(ProcessView::try_from(&read(&answer)), Ok(view));
-        let view = EventView {
-            sequence: uptime, wall: now, name: name.clone(), from, to, pid, why: texts[0].clone(),
+        let [why, data, kind, ..] = <[String; 5]>::try_from(texts.clone()).unwrap();
+        let some = |text: String| (!text.is_empty()).then_some(text);
+        let facts = Facts {
+            sequence: uptime, time: now, event: "TICK_5".into(), name: Some(name.to_string()),
+            group: Some(name.group.clone()), from: Some(from.to_string()), to: Some(to.to_string()),
+            pid: Some(pid).filter(|pid| *pid != 0), tries: None, expected: Some(autostart),
+            why: some(why), channel: None, kind: some(kind), when: Some(start).filter(|it| *it != 0),
+            data: some(data),
         };
-        let answer = Answer::Event(view.clone());
-        prop_assert_eq!(EventView::try_from(&read(&answer)), Ok(view));
+        let line = row_line(event_row(&facts));
+        let AnswerLine::Row(row) = line.parse().unwrap() else { panic!("{line}") };
+        prop_assert_eq!(Facts::try_from(&row), Ok(facts));
         let view = AvailView {
             name, in_use, autostart, group_priority: start, process_priority: stop,
         };

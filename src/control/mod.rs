@@ -6,7 +6,8 @@
 //! `seats`, `connection`, `session`, `peer` and `follow` serve it.
 //!
 //! Must never: change anything itself. A session turns lines into [`Question`]s for the daemon's
-//! turn and [`Answer`]s into lines; it reads log files by offset. Imports `config`, `fleet`, `logs`.
+//! turn and [`Answer`]s into lines; it reads log files by offset and events by number. Imports
+//! `config`, `fleet`, `logs`, `events`.
 
 pub mod answer;
 mod arguments;

@@ -5,26 +5,10 @@ use std::path::PathBuf;
 use async_std::channel::Sender;
 
 use crate::config::{ProcessConfig, Signal};
+use crate::events::Bulletin;
 use crate::fleet::{ProcessName, Refusal, Report, Selector, State};
 
-/// Which output of a program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Channel {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-impl Channel {
-    /// As clients name it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Channel::Stdout => "stdout",
-            Channel::Stderr => "stderr",
-        }
-    }
-}
+pub use crate::config::Channel;
 
 /// Who is at the other end of a unix socket, as the kernel says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +109,7 @@ pub enum Ask {
         /// What.
         bytes: Vec<u8>,
     },
-    /// Every change of state from now on.
+    /// The events.
     Events,
 }
 
@@ -154,8 +138,8 @@ pub enum Answer {
     },
     /// A log file.
     Log(PathBuf),
-    /// A change of state.
-    Event(EventView),
+    /// What happened, to be read by number.
+    Events(Bulletin),
     /// A value: version, pid.
     Value(String),
     /// The daemon as it is.
@@ -288,23 +272,4 @@ pub struct AvailView {
     pub group_priority: i64,
     /// Its own priority.
     pub process_priority: i64,
-}
-
-/// A change of state, numbered without gaps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventView {
-    /// Sequence number.
-    pub sequence: u64,
-    /// Wall clock.
-    pub wall: i64,
-    /// Which process.
-    pub name: ProcessName,
-    /// Before.
-    pub from: State,
-    /// After.
-    pub to: State,
-    /// Its pid, 0 if none.
-    pub pid: i32,
-    /// Why, in words.
-    pub why: String,
 }

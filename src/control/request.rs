@@ -25,6 +25,13 @@ pub enum Request {
     PidOf(Vec<Selector>),
     /// `tail` and `maintail`: the session reads the file.
     Tail(Tail),
+    /// `events`: the session reads them by number.
+    Events {
+        /// Go on with what happens from now on.
+        follow: bool,
+        /// Only what followed this number.
+        since: Option<u64>,
+    },
     /// Who are you? With the version the client wants to speak.
     Hello(Option<u32>),
     /// The table, or one row of it.
@@ -208,7 +215,20 @@ mod tests {
                     bytes: b"a b\n".to_vec(),
                 }),
             ),
-            ("events", Request::Ask(Ask::Events)),
+            (
+                "events",
+                Request::Events {
+                    follow: false,
+                    since: None,
+                },
+            ),
+            (
+                "events -f --since 7",
+                Request::Events {
+                    follow: true,
+                    since: Some(7),
+                },
+            ),
             ("quit", Request::Quit),
         ];
         for (line, expected) in &table {
@@ -288,6 +308,11 @@ mod tests {
                 "tail --from x web",
                 "bad-arguments",
                 "--from OFFSET is not a number",
+            ),
+            (
+                "events --since x",
+                "bad-arguments",
+                "--since SEQUENCE is not a number; usage: events [-f] [--since SEQUENCE]",
             ),
             (
                 "stdin web a b",

@@ -24,6 +24,9 @@ use super::verbs::{self, PROTOCOL_VERSION, VERBS, Verb};
 /// Answers that wait in the channel between the turn and a session.
 const ANSWERS_MAX: usize = 64;
 
+/// Events that are sent at once.
+const EVENTS_MAX: usize = 64;
+
 /// Answers the requests of a connection until either side ends it.
 pub async fn run(connection: Connection, questions: Sender<Question>) {
     let mut session = Session {
@@ -99,6 +102,7 @@ impl Session {
                 self.relay(verb, Ask::Status(selectors), pid_row).await?;
             }
             Request::Tail(tail) => self.tail(tail).await?,
+            Request::Events { follow, since } => self.events(follow, since).await?,
             Request::Hello(version) => self.hello(version).await?,
             Request::Help(name) => self.help(name),
             Request::Quit => {
@@ -226,6 +230,51 @@ impl Session {
                         self.connection.put_line(row_line(row));
                     }
                 }
+            }
+        }
+    }
+
+    /// Sends what happened, by number: first what is kept, then what comes.
+    async fn events(&mut self, follow: bool, since: Option<u64>) -> io::Result<()> {
+        let answers = match self.ask(Ask::Events).await {
+            Ok(answers) => answers,
+            Err(trouble) => {
+                self.refuse(&trouble);
+                return Ok(());
+            }
+        };
+        let bulletin = match self.next(&answers, false).await? {
+            Answer::Events(bulletin) => bulletin,
+            _ => {
+                self.refuse(&Trouble::new(Code::Failed, Code::Failed.meaning()));
+                return Ok(());
+            }
+        };
+        let mut seen = match (since, follow) {
+            (Some(since), _) => since,
+            (None, true) => bulletin.last(),
+            (None, false) => bulletin.before_oldest(),
+        };
+        loop {
+            let batch = bulletin.since(seen, EVENTS_MAX);
+            seen = batch.seen;
+            if batch.missed > 0 {
+                let row = answer::missed_row(batch.missed);
+                self.connection.put_line(row_line(row));
+            }
+            for record in &batch.records {
+                let row = answer::event_row(&record.facts());
+                self.connection.put_line(row_line(row));
+            }
+            if batch.records.len() == EVENTS_MAX {
+                self.send(true).await?;
+            } else if follow {
+                self.send(true).await?;
+                let news = bulletin.news_after(seen);
+                self.connection.unless_hung_up(news).await?;
+            } else {
+                self.done();
+                return Ok(());
             }
         }
     }

@@ -79,6 +79,10 @@ pub(super) const FROM: VerbOption = VerbOption {
     name: "--from",
     value: Some("OFFSET"),
 };
+const SINCE: VerbOption = VerbOption {
+    name: "--since",
+    value: Some("SEQUENCE"),
+};
 const ALL: VerbOption = VerbOption {
     name: "--all",
     value: None,
@@ -361,12 +365,18 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         name: "events",
-        options: &[],
+        options: &[FOLLOW, SINCE],
         arguments: "",
         rights: Rights::Observe,
         streams: true,
-        help: "Sends every change of state from now on, numbered without gaps.",
-        read: |_| Ok(Request::Ask(Ask::Events)),
+        help: "Sends the events that are kept, or of these the ones after number SEQUENCE. With -f \
+               it goes on with what happens from then on; with -f alone it begins there.",
+        read: |a| {
+            Ok(Request::Events {
+                follow: a.has(&FOLLOW),
+                since: a.number_of(&SINCE)?,
+            })
+        },
     },
     Verb {
         name: "quit",

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use async_std::channel::{Receiver, Sender, bounded};
 
-use super::bulletin::Bulletin;
 use super::options::Personality;
 use super::processes::{MAIN_LOG, Process, Slots};
 use super::recover::{Legacy, read_legacy};
@@ -21,6 +20,7 @@ use crate::config::{
 };
 use crate::control::server::Rooms;
 use crate::control::{self, Answer, LogDone, Question};
+use crate::events::Bulletin;
 use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, Ticket};
 use crate::http::{Credentials, Guard, Site, serve_tcp};
 use crate::keeper::{Inheritance, Ledger, Link, ParkKey};
@@ -79,7 +79,10 @@ pub struct Brain {
     pub(super) parts: BTreeMap<Ticket, usize>,
     /// Who waits for what is being done to a log.
     pub(super) log_deeds: BTreeMap<(StreamId, LogDone), Vec<Ticket>>,
+    /// What happened, for whoever reads it.
     pub(super) bulletin: Bulletin,
+    /// Groups are being put into an empty fleet: the daemon does not supervise yet.
+    pub(super) introducing: bool,
     /// Why what the predecessor left cannot be read, if so: see [`Brain::stand_by`].
     pub(super) unreadable_past: Option<String>,
     pub(super) finished: Option<Outcome>,
@@ -162,6 +165,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         parts: BTreeMap::new(),
         log_deeds: BTreeMap::new(),
         bulletin: Bulletin::default(),
+        introducing: false,
         unreadable_past: None,
         finished: None,
     };

@@ -6,9 +6,9 @@
 //! Must never: decide what a process does next (that is `fleet`), touch a log file (`logs`), or
 //! call the kernel for a process (`launch`).
 
+mod announce;
 pub mod boot;
 mod brain;
-mod bulletin;
 mod detach;
 mod ends;
 mod files;

@@ -7,7 +7,8 @@ use super::sentences::{self, say};
 use super::turn::Outcome;
 use crate::config::Signal;
 use crate::control::Answer;
-use crate::fleet::{Action, Change, Event, KillPurpose, ProcessId, ProcessName};
+use crate::events;
+use crate::fleet::{Action, Event, KillPurpose, ProcessId, ProcessName};
 use crate::launch;
 
 impl Brain {
@@ -23,7 +24,7 @@ impl Brain {
             } => {
                 self.kill(process, pid, signal, group, purpose);
             }
-            Action::Changed(change) => self.publish_change(&change),
+            Action::Changed(change) => self.announce_change(&change),
             Action::GroupAdded { group, processes } => self.add_group(&group, processes),
             Action::GroupRemoved { group, processes } => self.remove_group(&group, &processes),
             Action::Report { ticket, report } => self.reply(ticket, Answer::Report(report)),
@@ -37,18 +38,6 @@ impl Brain {
                 });
             }
         }
-    }
-
-    fn publish_change(&mut self, change: &Change) {
-        self.changed.insert(change.process);
-        let Some(process) = self.processes.get(&change.process) else {
-            return;
-        };
-        let exitcodes = &process.config.policy.exitcodes;
-        if let Some(line) = sentences::changed(&process.name, change, exitcodes) {
-            say(line);
-        }
-        self.bulletin.publish(self.now.wall, &process.name, change);
     }
 
     fn kill(&mut self, id: ProcessId, pid: i32, signal: Signal, group: bool, purpose: KillPurpose) {
@@ -102,6 +91,8 @@ impl Brain {
         }
         self.groups.insert(name.to_owned(), config);
         self.structure_changed = true;
+        let group = name.to_owned();
+        self.announce(events::Event::GroupAdded { group });
     }
 
     fn remove_group(&mut self, name: &str, members: &[ProcessId]) {
@@ -123,6 +114,8 @@ impl Brain {
             self.vacate(process.slot);
         }
         self.structure_changed = true;
+        let group = name.to_owned();
+        self.announce(events::Event::GroupRemoved { group });
     }
 
     /// Empties a slot of the ledger.

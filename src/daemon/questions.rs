@@ -23,12 +23,8 @@ impl Brain {
     /// Answers a question, now or later.
     pub(super) fn answer(&mut self, question: Question) {
         let Question { ask, reply, .. } = question;
-        // A stream is bounded by its channel; any other answer is as long as there are processes.
-        let reply = if ask == Ask::Events {
-            reply
-        } else {
-            unhurried(reply)
-        };
+        // An answer is as long as there are processes.
+        let reply = unhurried(reply);
         match ask {
             Ask::Status(selectors) => self.answer_status(&selectors, &reply),
             Ask::Start { selectors, wait } => self.start_asked(selectors, wait, reply),
@@ -82,11 +78,7 @@ impl Brain {
                     written.map_or_else(Answer::Failed, |()| Answer::Done),
                 );
             }
-            Ask::Events => {
-                if let Err(reply) = self.bulletin.listen(reply) {
-                    fail(&reply, "too many clients follow the events");
-                }
-            }
+            Ask::Events => send(&reply, Answer::Events(self.bulletin.clone())),
         }
     }
 
@@ -317,11 +309,6 @@ pub(super) fn send(reply: &Sender<Answer>, answer: Answer) {
 fn value(reply: &Sender<Answer>, value: String) {
     send(reply, Answer::Value(value));
     send(reply, Answer::Done);
-}
-
-/// Ends an answer with a failure in words.
-pub(super) fn fail(reply: &Sender<Answer>, text: impl Into<String>) {
-    send(reply, Answer::Failed(Failure::Other(text.into())));
 }
 
 fn refused(subject: String, refusal: Refusal) -> Answer {

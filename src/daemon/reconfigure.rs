@@ -236,6 +236,7 @@ impl Brain {
             .into_iter()
             .map(|group| (group.name.clone(), group))
             .collect();
+        self.introducing = true;
         self.ask_fleet(request, None);
     }
 }

@@ -288,6 +288,7 @@ mod tests {
             from: State::Running,
             to: State::Exited,
             pid: 7,
+            tries: 0,
             cause,
         };
         changed(&name, &change, &[0]).map(|line| (line.level, line.text))

@@ -12,6 +12,7 @@ use futures_lite::future::{self, FutureExt};
 use super::brain::Brain;
 use super::sentences::{say, slow_turn, turned};
 use crate::control::Question;
+use crate::events;
 use crate::fleet::{Event, Stamp};
 use crate::keeper::FromKeeper;
 use crate::launch;
@@ -171,8 +172,13 @@ impl Brain {
     pub(super) fn decide(&mut self) {
         let mut actions = Vec::new();
         while let Some(event) = self.events.pop_front() {
+            let supervises = !self.fleet.is_leaving();
             self.fleet.handle(self.now, event, &mut actions);
+            if supervises && self.fleet.is_leaving() {
+                self.announce(events::Event::SupervisorStopping);
+            }
             for action in actions.drain(..) {
+                self.announce_supervising(&action);
                 self.perform(action);
             }
         }

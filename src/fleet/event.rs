@@ -277,6 +277,8 @@ pub struct Change {
     pub to: State,
     /// Its pid before the change, 0 if it had none.
     pub pid: i32,
+    /// Attempts to start it that have failed so far, where it is STARTING or in BACKOFF.
+    pub tries: u32,
     /// Why.
     pub cause: Cause,
 }

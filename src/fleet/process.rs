@@ -342,6 +342,7 @@ impl Process {
             from: from.state(),
             to: to.state(),
             pid: from.pid().unwrap_or(0),
+            tries: to.failures(),
             cause,
         }));
     }

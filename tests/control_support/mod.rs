@@ -13,8 +13,9 @@ use appctl::control::line::AnswerLine;
 use appctl::control::listener::bind_unix;
 use appctl::control::server::{Rooms, serve_within};
 use appctl::control::{
-    Answer, Ask, AvailView, DifferenceKind, EventView, Failure, LogDone, ProcessView, Question,
+    Answer, Ask, AvailView, DifferenceKind, Failure, LogDone, ProcessView, Question,
 };
+use appctl::events::{Bulletin, Event};
 use appctl::fleet::{Done, ProcessName, Refusal, Report, Selector, State};
 use async_std::channel::{Receiver, bounded};
 use async_std::task;
@@ -151,16 +152,13 @@ fn view(text: &str) -> Answer {
     }))
 }
 
-fn event(sequence: u64) -> Answer {
-    Answer::Event(EventView {
-        sequence,
-        wall: 1_700_000_000,
-        name: name("web"),
-        from: State::Starting,
-        to: State::Running,
-        pid: 4711,
-        why: "it stayed up for 1 second".into(),
-    })
+/// A thousand events.
+fn events() -> Answer {
+    let bulletin = Bulletin::default();
+    for _ in 0..1000 {
+        bulletin.publish(1_700_000_000, Event::SupervisorRunning);
+    }
+    Answer::Events(bulletin)
 }
 
 /// Every selected process in turn, or that there is none of that name.
@@ -252,7 +250,7 @@ fn answers(ask: &Ask, log: PathBuf) -> Box<dyn Iterator<Item = Answer> + Send> {
         }
         Ask::LogOf { .. } => vec![Answer::Failed(Failure::Refused(Refusal::NoSuchProcess))],
         Ask::MainLog => vec![Answer::Failed(Failure::NoLogFile)],
-        Ask::Events => return Box::new((1..).map(event)),
+        Ask::Events => vec![events()],
         Ask::Reload => vec![
             Answer::Diagnostic("supervisord.conf:7: no such option: commnad".into()),
             Answer::Failed(Failure::CannotReread("1 error".into())),
