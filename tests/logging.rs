@@ -177,9 +177,11 @@ fn a_program_may_log_to_the_daemons_own_output() {
     let lab = Lab::with(&format!(
         "silent=true\n\
          [program:a]\ncommand=/usr/bin/seq 1 20000\nstdout_logfile=/dev/stdout\nstdout_logfile_maxbytes=0\n{ONCE}\
-         [program:b]\ncommand=/bin/sh -c \"echo wrong >&2\"\nstderr_logfile=/dev/stderr\nstderr_logfile_maxbytes=0\n{ONCE}"
+         [program:b]\ncommand=/bin/sh -c \"echo wrong >&2\"\nautostart=false\nstderr_logfile=/dev/stderr\nstderr_logfile_maxbytes=0\n{ONCE}"
     ));
     lab.wait_text("daemon.out", "\n20000\n");
+    // Not earlier: both go to one place, and a write of one may fall between two of the other.
+    assert_eq!(lab.ctl("start b").code, 0);
     lab.wait_text("daemon.out", "wrong\n");
     let numbers: String = lab
         .read("daemon.out")

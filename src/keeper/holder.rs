@@ -83,6 +83,8 @@ pub fn run_if_holder() -> Option<ExitCode> {
     match holder {
         Ok(mut holder) => {
             holder.run();
+            // The kernel closes the link, with the process: who waits for one waits for both.
+            std::mem::forget(holder);
             Some(ExitCode::SUCCESS)
         }
         // Nobody would read what it says.
