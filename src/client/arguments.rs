@@ -38,6 +38,7 @@ pub enum Command {
     Signal(Signal),
     Pid(Pid),
     Fg(Fg),
+    Logs(Logs),
     Tail(Tail),
     Maintail(Maintail),
     Clear(Clear),
@@ -199,6 +200,35 @@ pub struct Fg {
     /// the process
     #[argh(positional)]
     pub name: String,
+}
+
+/// Show logs of programs line by line, merged in order of time, rotated files included.
+#[derive(Debug, FromArgs, ArgsInfo)]
+#[argh(
+    subcommand,
+    name = "logs",
+    help_triggers("-h", "--help"),
+    example = "appctl logs -f\nappctl logs -f web 'worker:*'\nappctl logs --since 10m --grep 'timeout|refused'\nappctl logs -20 web"
+)]
+pub struct Logs {
+    /// go on with what is written from now on, until Ctrl-C
+    #[argh(switch, short = 'f')]
+    pub follow: bool,
+    /// the last lines of each log, or `all` (the default, but 10 with -f). -20 is short for -n 20
+    #[argh(option, short = 'n', arg_name = "lines")]
+    pub lines: Option<String>,
+    /// only what was written since then: 10m, 2h30m, 2026-11-25, "2026-11-25 09:30"
+    #[argh(option, arg_name = "time")]
+    pub since: Option<String>,
+    /// only lines in which this regular expression is found
+    #[argh(option, arg_name = "pattern")]
+    pub grep: Option<String>,
+    /// leave out the names before the lines
+    #[argh(switch)]
+    pub no_prefix: bool,
+    /// processes (`name`, `group:name`), groups (`group:*`) or patterns; none: all
+    #[argh(positional, arg_name = "name")]
+    pub names: Vec<String>,
 }
 
 /// Show the end of a program's log.

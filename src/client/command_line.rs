@@ -19,7 +19,10 @@ const PURPOSES: &[(&str, &[&str])] = &[
             "status", "start", "stop", "restart", "signal", "pid", "fg", "events",
         ],
     ),
-    ("Logs", &["tail", "maintail", "clear", "rotate", "reopen"]),
+    (
+        "Logs",
+        &["logs", "tail", "maintail", "clear", "rotate", "reopen"],
+    ),
     (
         "Configuration",
         &[
@@ -103,7 +106,8 @@ fn typed(plain: &[String]) -> Line {
     }
 }
 
-/// How the options of a command are to be read. Of `tail`, `-100` says how many bytes.
+/// How the options of a command are to be read. Of `tail`, `-100` says how many
+/// bytes, of `logs` how many lines.
 fn grammar(info: &CommandInfoWithArgs, permute: bool) -> Grammar {
     let own = info.flags.iter().filter(|flag| flag.long != "--help");
     let flags: Vec<Flag> = own
@@ -113,11 +117,12 @@ fn grammar(info: &CommandInfoWithArgs, permute: bool) -> Grammar {
             takes_value: matches!(flag.kind, FlagInfoKind::Option { .. }),
         })
         .collect();
-    let counts = flags.iter().any(|flag| flag.long == "bytes");
+    let mut counts = ["bytes", "lines"].into_iter();
+    let number = counts.find(|count| flags.iter().any(|flag| flag.long == *count));
     Grammar {
         flags,
         permute,
-        number: counts.then_some("bytes"),
+        number,
     }
 }
 

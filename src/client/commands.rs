@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use super::arguments::{Appctl, Command};
+use super::arguments::{self, Appctl, Command};
 use super::command_line::{self, Line};
 use super::connect::Address;
 use super::dialogue::{Daemon, Item, Refused, Report, Trouble, first_word, request};
@@ -13,6 +13,7 @@ use super::fg::{self, Ending};
 use super::follow::{self, Followed};
 use super::input::Input;
 use super::interrupt::Interrupts;
+use super::logs::{self, Shown};
 use super::output::{self, LogOutput};
 use super::render::{self, AvailJson, DifferenceJson, StatusJson};
 use super::shell::{Completion, Dialect, Flow};
@@ -66,6 +67,7 @@ impl Commands {
             Command::Signal(signal) => self.signal(&signal.signal, &signal.names),
             Command::Pid(pid) => self.pid(&words(&pid.names)),
             Command::Fg(fg) => self.foreground(&fg.name, input),
+            Command::Logs(logs) => self.logs(&logs),
             Command::Tail(tail) => {
                 let log = [tail.name.as_str(), tail.channel.as_str()];
                 self.tail("tail", tail.follow, tail.bytes, &log)
@@ -308,6 +310,21 @@ impl Commands {
         }
     }
 
+    fn logs(&mut self, logs: &arguments::Logs) -> Outcome {
+        if logs.follow {
+            self.daemon.watch_interrupts();
+        }
+        match logs::run(&self.daemon, logs) {
+            Ok(Shown::All) => Ok(exit::DONE),
+            Ok(Shown::Part) => Ok(exit::NOT_DONE),
+            Ok(Shown::Refused(refused)) => {
+                complain_refused(&refused);
+                Ok(exit::NOT_DONE)
+            }
+            Err(trouble) => Err(self.give_up(trouble)),
+        }
+    }
+
     fn tail(&mut self, verb: &str, follow: bool, bytes: Option<u64>, log: &[&str]) -> Outcome {
         let count = bytes.unwrap_or_default().to_string();
         let begin = match bytes {
@@ -426,8 +443,8 @@ impl Dialect for Commands {
         match command {
             "add" | "remove" | "update" => Completion::Groups,
             "help" => Completion::Commands,
-            "clear" | "fg" | "pid" | "restart" | "rotate" | "signal" | "start" | "status"
-            | "stop" | "tail" => Completion::Processes,
+            "clear" | "fg" | "logs" | "pid" | "restart" | "rotate" | "signal" | "start"
+            | "status" | "stop" | "tail" => Completion::Processes,
             _ => Completion::Nothing,
         }
     }

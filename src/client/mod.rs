@@ -29,6 +29,7 @@ mod follow;
 mod getopt;
 mod input;
 mod interrupt;
+mod logs;
 mod output;
 mod personality;
 mod pidproxy;

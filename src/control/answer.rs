@@ -37,7 +37,11 @@ pub fn row(answer: &Answer) -> Option<Row> {
         Answer::Diagnostic(text) => Row::default().with("diagnostic", text),
         // What only other doors ask for, and what the session reads or ends with.
         Answer::Daemon(_) | Answer::Configured(_) => return None,
-        Answer::Log(_) | Answer::Events(_) | Answer::Done | Answer::Failed(_) => return None,
+        Answer::Log(_)
+        | Answer::LogOf(_)
+        | Answer::Events(_)
+        | Answer::Done
+        | Answer::Failed(_) => return None,
     })
 }
 

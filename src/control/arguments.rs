@@ -6,9 +6,10 @@ use crate::fleet::Selector;
 
 use super::codes::{Code, Trouble};
 use super::question::Ask;
-use super::request::{Request, Tail};
+use super::request::{FOLLOW_LINES, LINES_MAX, Logs, Request, Tail};
 use super::selector;
-use super::verbs::{BYTES, FOLLOW, FROM, Verb, VerbOption};
+use super::since::Since;
+use super::verbs::{BYTES, FOLLOW, FROM, GREP, LINES, SINCE, Verb, VerbOption};
 use super::word::shown;
 
 /// The words after a verb: options apart, arguments still to be taken.
@@ -76,6 +77,39 @@ impl Arguments {
                 value.parse().map_err(bad)
             })
             .transpose()
+    }
+
+    fn value_of(&self, option: &VerbOption) -> Option<&str> {
+        let given = self.options.iter().rev();
+        let mut given = given.filter(|(name, _)| *name == option.name);
+        given.next().map(|(_, value)| value.as_str())
+    }
+
+    /// `logs`.
+    pub(super) fn logs(&mut self) -> Result<Request, Trouble> {
+        let follow = self.has(&FOLLOW);
+        let since = self.value_of(&SINCE).map(Since::read).transpose();
+        let since = since.map_err(|text| self.misuse(&text))?;
+        let last = match self.value_of(&LINES) {
+            Some("all") => None,
+            Some(_) => self.number_of(&LINES)?,
+            None => (follow && since.is_none()).then_some(FOLLOW_LINES),
+        };
+        if last > Some(LINES_MAX) {
+            let text = format!("LINES is at most {LINES_MAX}; `all` is all of them");
+            return Err(self.misuse(&text));
+        }
+        let pattern = self.value_of(&GREP).map(str::to_owned);
+        if let Some(pattern) = &pattern {
+            super::logs::compile(pattern).map_err(|text| self.misuse(&text))?;
+        }
+        Ok(Request::Logs(Logs {
+            selectors: self.selectors()?,
+            follow,
+            last,
+            since,
+            pattern,
+        }))
     }
 
     pub(super) fn next(&mut self) -> Option<String> {

@@ -1,9 +1,10 @@
 //! The line protocol on the unix socket: codec, verbs, sessions (docs/protocol.md).
 //!
 //! From the text outwards: `word` and `line` are the codec; `verbs`, `arguments`, `selector` and
+//! `since` and
 //! `request` read what is asked; `question` is what the daemon's turn sees of it; `answer` and
 //! `codes` write what it says. All of that is pure. `listener` makes the socket at boot; `server`,
-//! `seats`, `connection`, `session`, `peer` and `follow` serve it.
+//! `seats`, `connection`, `session`, `logs`, `peer` and `follow` serve it.
 //!
 //! Must never: change anything itself. A session turns lines into [`Question`]s for the daemon's
 //! turn and [`Answer`]s into lines; it reads log files by offset and events by number. Imports
@@ -17,6 +18,7 @@ pub mod follow;
 pub mod limits;
 pub mod line;
 pub mod listener;
+mod logs;
 mod peer;
 pub mod question;
 pub mod request;
@@ -25,6 +27,7 @@ pub mod selector;
 pub mod server;
 mod session;
 mod signals;
+mod since;
 pub mod verbs;
 mod word;
 

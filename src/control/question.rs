@@ -7,6 +7,7 @@ use async_std::channel::Sender;
 use crate::config::{ProcessConfig, Signal};
 use crate::events::Bulletin;
 use crate::fleet::{ProcessName, Refusal, Report, Selector, State};
+use crate::logs::Timeline;
 
 pub use crate::config::Channel;
 
@@ -100,6 +101,8 @@ pub enum Ask {
         /// Which output.
         channel: Channel,
     },
+    /// The log files of processes. No selector: all.
+    Logs(Vec<Selector>),
     /// The main log file.
     MainLog,
     /// Write to a program's standard input.
@@ -138,6 +141,8 @@ pub enum Answer {
     },
     /// A log file.
     Log(PathBuf),
+    /// A log file of a process, to be read with others.
+    LogOf(Box<LogView>),
     /// What happened, to be read by number.
     Events(Bulletin),
     /// A value: version, pid.
@@ -257,6 +262,19 @@ pub struct ConfiguredView {
     pub stdout_logfile: String,
     /// The file of its standard error while it is in use, or empty.
     pub stderr_logfile: String,
+}
+
+/// A log file of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogView {
+    /// Whose.
+    pub name: ProcessName,
+    /// Which output.
+    pub channel: Channel,
+    /// Where.
+    pub path: PathBuf,
+    /// When what of it was written.
+    pub timeline: Timeline,
 }
 
 /// A process of the configuration file.

@@ -7,6 +7,7 @@ use crate::fleet::Selector;
 use super::arguments::Arguments;
 use super::codes::{Code, Trouble};
 use super::question::Ask;
+use super::since::Since;
 use super::verbs::{Verb, find};
 use super::word::split_words;
 
@@ -15,6 +16,12 @@ pub const TAIL_BYTES: u64 = 1600;
 
 /// Bytes from the end of a log that `tail -f` begins with (Supervisor's number).
 pub const FOLLOW_BYTES: u64 = 1024;
+
+/// Lines of each log that `logs -f` begins with.
+pub const FOLLOW_LINES: u64 = 10;
+
+/// Most last lines of a log that can be asked for, since their places are held in memory.
+pub const LINES_MAX: u64 = 100_000;
 
 /// A request line that was understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +32,8 @@ pub enum Request {
     PidOf(Vec<Selector>),
     /// `tail` and `maintail`: the session reads the file.
     Tail(Tail),
+    /// `logs`: the session reads the files.
+    Logs(Logs),
     /// `events`: the session reads them by number.
     Events {
         /// Go on with what happens from now on.
@@ -53,6 +62,21 @@ pub struct Tail {
     pub from: Option<u64>,
     /// At most this many bytes, counted from the end unless `from` is given.
     pub bytes: Option<u64>,
+}
+
+/// What to send of several logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logs {
+    /// Whose; none: everybody's.
+    pub selectors: Vec<Selector>,
+    /// Go on with what is written from now on.
+    pub follow: bool,
+    /// Only so many of the last lines of each.
+    pub last: Option<u64>,
+    /// Only lines written since then.
+    pub since: Option<Since>,
+    /// Only lines in which this is found; a regular expression that was found to be one.
+    pub pattern: Option<String>,
 }
 
 impl Tail {
@@ -195,6 +219,26 @@ mod tests {
             ("clear web", Request::Ask(Ask::Clear(web()))),
             ("clearmain", Request::Ask(Ask::ClearMain)),
             ("rotatemain", Request::Ask(Ask::RotateMain)),
+            (
+                "logs",
+                Request::Logs(Logs {
+                    selectors: vec![],
+                    follow: false,
+                    last: None,
+                    since: None,
+                    pattern: None,
+                }),
+            ),
+            (
+                "logs -f --since 10m --grep 'a b' web",
+                Request::Logs(Logs {
+                    selectors: web(),
+                    follow: true,
+                    last: None,
+                    since: Some(Since::Ago(600_000_000)),
+                    pattern: Some("a b".into()),
+                }),
+            ),
             ("tail web", Request::Tail(tail(stdout(), "stdout"))),
             (
                 "tail -f -c 10 --from 7 g:p STDERR",
@@ -287,6 +331,14 @@ mod tests {
             ("hello one", "bad-arguments", "VERSION is not a number"),
             ("add", "bad-arguments", "no group is named"),
             ("add ''", "bad-arguments", "a name is empty"),
+            ("logs -n x", "bad-arguments", "-n LINES is not a number"),
+            ("logs -n 100001", "bad-arguments", "LINES is at most 100000"),
+            ("logs --since soon", "bad-arguments", "soon is no time"),
+            (
+                "logs --grep '('",
+                "bad-arguments",
+                "PATTERN is no regular expression",
+            ),
             ("tail", "bad-arguments", "NAME is missing"),
             (
                 "tail g:*",
@@ -345,7 +397,7 @@ mod tests {
             .filter(|verb| verb.rights == Rights::Observe)
             .map(|verb| verb.name)
             .collect();
-        let expected = "hello help status pid avail version tail maintail events quit";
+        let expected = "hello help status pid avail version logs tail maintail events quit";
         assert_eq!(observing.join(" "), expected);
     }
 

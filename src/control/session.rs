@@ -47,8 +47,8 @@ pub async fn close(mut connection: Connection, none: NoLine) {
     }
 }
 
-struct Session {
-    connection: Connection,
+pub(super) struct Session {
+    pub(super) connection: Connection,
     questions: Sender<Question>,
 }
 
@@ -102,6 +102,7 @@ impl Session {
                 self.relay(verb, Ask::Status(selectors), pid_row).await?;
             }
             Request::Tail(tail) => self.tail(tail).await?,
+            Request::Logs(logs) => self.logs(logs).await?,
             Request::Events { follow, since } => self.events(follow, since).await?,
             Request::Hello(version) => self.hello(version).await?,
             Request::Help(name) => self.help(name),
@@ -113,11 +114,11 @@ impl Session {
         Ok(Flow::Continue)
     }
 
-    fn refuse(&mut self, trouble: &Trouble) {
+    pub(super) fn refuse(&mut self, trouble: &Trouble) {
         self.connection.put_line(trouble_line(trouble));
     }
 
-    fn done(&mut self) {
+    pub(super) fn done(&mut self) {
         self.connection.put_line(AnswerLine::Ok(String::new()));
     }
 
@@ -158,7 +159,7 @@ impl Session {
     }
 
     /// Puts a question to the turn. The receiver gives the answers; dropping it abandons them.
-    async fn ask(&self, ask: Ask) -> Result<Receiver<Answer>, Trouble> {
+    pub(super) async fn ask(&self, ask: Ask) -> Result<Receiver<Answer>, Trouble> {
         let (reply, answers) = bounded(ANSWERS_MAX);
         let peer = self.connection.peer();
         let question = Question { ask, peer, reply };
@@ -177,7 +178,11 @@ impl Session {
     }
 
     /// The next answer. What has gathered is sent before waiting for one.
-    async fn next(&mut self, answers: &Receiver<Answer>, streams: bool) -> io::Result<Answer> {
+    pub(super) async fn next(
+        &mut self,
+        answers: &Receiver<Answer>,
+        streams: bool,
+    ) -> io::Result<Answer> {
         if self.connection.is_full() {
             self.send(streams).await?;
         }
@@ -192,7 +197,7 @@ impl Session {
         Ok(answer.unwrap_or_else(|| Answer::Failed(lost())))
     }
 
-    async fn send(&mut self, streams: bool) -> io::Result<()> {
+    pub(super) async fn send(&mut self, streams: bool) -> io::Result<()> {
         match streams {
             true => self.connection.send_patiently().await,
             false => self.connection.send().await,

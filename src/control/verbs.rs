@@ -79,9 +79,21 @@ pub(super) const FROM: VerbOption = VerbOption {
     name: "--from",
     value: Some("OFFSET"),
 };
-const SINCE: VerbOption = VerbOption {
+const SINCE_NUMBER: VerbOption = VerbOption {
     name: "--since",
     value: Some("SEQUENCE"),
+};
+pub(super) const LINES: VerbOption = VerbOption {
+    name: "-n",
+    value: Some("LINES"),
+};
+pub(super) const SINCE: VerbOption = VerbOption {
+    name: "--since",
+    value: Some("TIME"),
+};
+pub(super) const GREP: VerbOption = VerbOption {
+    name: "--grep",
+    value: Some("PATTERN"),
 };
 const ALL: VerbOption = VerbOption {
     name: "--all",
@@ -292,6 +304,19 @@ pub const VERBS: &[Verb] = &[
         read: |_| Ok(Request::Ask(Ask::ClearMain)),
     },
     Verb {
+        name: "logs",
+        options: &[FOLLOW, LINES, SINCE, GREP],
+        arguments: "[SELECTOR…]",
+        rights: Rights::Observe,
+        streams: true,
+        help: "Sends the logs of programs, rotated and compressed files included, line by line in \
+               order of time: all lines, or the last LINES of each log, those written since TIME \
+               (10m, 2h30m, 2026-11-25, an RFC 3339 time), those in which PATTERN is found. With \
+               -f it goes on with what is written from then on, and begins with the last 10 lines \
+               unless told otherwise.",
+        read: |a| a.logs(),
+    },
+    Verb {
         name: "tail",
         options: &[FOLLOW, BYTES, FROM],
         arguments: "NAME [stdout|stderr]",
@@ -365,7 +390,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         name: "events",
-        options: &[FOLLOW, SINCE],
+        options: &[FOLLOW, SINCE_NUMBER],
         arguments: "",
         rights: Rights::Observe,
         streams: true,
@@ -374,7 +399,7 @@ pub const VERBS: &[Verb] = &[
         read: |a| {
             Ok(Request::Events {
                 follow: a.has(&FOLLOW),
-                since: a.number_of(&SINCE)?,
+                since: a.number_of(&SINCE_NUMBER)?,
             })
         },
     },

@@ -9,7 +9,7 @@ use super::processes::{MAIN_LOG, Process, stream_of};
 use super::status::{Facts, description};
 use crate::config::MainLogTarget;
 use crate::control::{
-    Answer, Ask, DaemonState, DaemonView, Failure, LogDone, ProcessView, Question,
+    Answer, Ask, DaemonState, DaemonView, Failure, LogDone, LogView, ProcessView, Question,
 };
 use crate::fleet::{
     Event, ExitStatus, ProcessId, Refusal, Report, Request, Selected, Selector, Ticket,
@@ -64,6 +64,7 @@ impl Brain {
                     .and_then(|process| process.file(channel).cloned().ok_or(Failure::NoLogFile));
                 send(&reply, file.map_or_else(Answer::Failed, Answer::Log));
             }
+            Ask::Logs(selectors) => self.answer_logs(&selectors, &reply),
             Ask::MainLog => {
                 let answer = match &self.supervisord.logfile {
                     MainLogTarget::File(path) => Answer::Log(path.clone()),
@@ -156,6 +157,31 @@ impl Brain {
                     }
                 }
                 Err(refusal) => send(reply, refused(subject, refusal)),
+            }
+        }
+        send(reply, Answer::Done);
+    }
+
+    fn answer_logs(&self, selectors: &[Selector], reply: &Sender<Answer>) {
+        let everything = [Selector::All];
+        let selectors = match selectors {
+            [] => &everything,
+            some => some,
+        };
+        for id in self.selected(selectors, reply) {
+            let Some(process) = self.processes.get(&id) else {
+                continue;
+            };
+            for channel in process.channels() {
+                if let Some(path) = process.file(*channel) {
+                    let view = LogView {
+                        name: process.name.clone(),
+                        channel: *channel,
+                        path: path.clone(),
+                        timeline: self.plane.timeline(stream_of(id, *channel)),
+                    };
+                    send(reply, Answer::LogOf(Box::new(view)));
+                }
             }
         }
         send(reply, Answer::Done);

@@ -8,10 +8,14 @@
 //! Must never: decide about processes, talk to clients, let the failure of one file reach another
 //! stream. Imports only `config`.
 
+mod archive;
 pub mod auto;
 mod chain;
 mod line_end;
+mod lines;
 pub mod mainlog;
+mod merge;
+mod moments;
 pub mod plane;
 pub mod read;
 mod rotate;
@@ -25,5 +29,8 @@ mod syslog;
 mod target;
 mod thread;
 
+pub use lines::{LINE_MAX, Wish};
+pub use merge::{Batch, Merge, Run};
+pub use moments::{Moments, Timeline};
 pub use plane::*;
 pub use syslog::Syslog;

@@ -3,11 +3,13 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_std::channel::Receiver;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::MemfdFlags;
 
+use super::moments::{Moments, Timeline};
 use super::splice::Stage;
 use super::thread::Thread;
 use crate::config::LogFileConfig;
@@ -104,6 +106,7 @@ pub struct Plane {
     commands: std::sync::mpsc::Sender<Command>,
     wake: OwnedFd,
     thread: std::thread::JoinHandle<()>,
+    moments: Arc<Moments>,
 }
 
 impl Plane {
@@ -115,7 +118,8 @@ impl Plane {
         let (commands, obeyed) = std::sync::mpsc::channel();
         let (reports, told) = async_std::channel::unbounded();
         let own_wake = rustix::io::fcntl_dupfd_cloexec(&wake, 3)?;
-        let thread = Thread::new(obeyed, own_wake, stage, reports)?;
+        let moments = Arc::new(Moments::default());
+        let thread = Thread::new(obeyed, own_wake, stage, reports, moments.clone())?;
         let thread = std::thread::Builder::new()
             .name("appctl-logs".into())
             .spawn(move || thread.run())?;
@@ -124,9 +128,15 @@ impl Plane {
                 commands,
                 wake,
                 thread,
+                moments,
             },
             told,
         ))
+    }
+
+    /// When what of a stream was written.
+    pub fn timeline(&self, stream: StreamId) -> Timeline {
+        Timeline::new(self.moments.clone(), stream)
     }
 
     /// Opens the stream's file (or keeps it, if nothing changed). Answered by `Prepared`.

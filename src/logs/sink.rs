@@ -36,16 +36,20 @@ pub(super) struct Now {
     pub instant: Instant,
     /// For rotation at wall-clock moments.
     pub wall: Wall,
+    /// For times of lines: microseconds since 1970.
+    pub micros: i64,
 }
 
 impl Now {
     /// Reads them.
     pub fn read() -> Now {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let wall = since_epoch.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+        let micros = since_epoch.map_or(0, |time| time.as_micros());
+        let micros = i64::try_from(micros).unwrap_or(i64::MAX);
         Now {
             instant: Instant::now(),
-            wall,
+            wall: micros / 1_000_000,
+            micros,
         }
     }
 }

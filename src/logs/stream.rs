@@ -6,12 +6,14 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::io::{Errno, ioctl_fionread};
 
 use super::chain::{Chain, LINE_TIME};
 use super::mainlog;
+use super::moments::{Moments, NOTE_INTERVAL, Note};
 use super::plane::{SinkConfig, StreamId};
 use super::sink::{Failure, Now, Sink};
 use super::splice::{CHUNK_MAX, Place, Stage, move_directly, read_some};
@@ -68,6 +70,9 @@ pub(super) struct Stream {
     /// The target took no splice; bytes go through the buffer.
     unspliceable: bool,
     rotation: RotationNews,
+    /// Where it is noted what was written when, and the time of the last note.
+    moments: Arc<Moments>,
+    noted: i64,
 }
 
 /// What is to be told of rotations.
@@ -97,7 +102,7 @@ impl Portion {
 }
 
 impl Stream {
-    pub fn new(id: StreamId, sink: Sink) -> Stream {
+    pub fn new(id: StreamId, sink: Sink, moments: Arc<Moments>) -> Stream {
         Stream {
             id,
             sink,
@@ -107,6 +112,8 @@ impl Stream {
             troubled: false,
             unspliceable: false,
             rotation: RotationNews::default(),
+            moments,
+            noted: 0,
         }
     }
 
@@ -125,6 +132,7 @@ impl Stream {
 
     /// Moves some of what a source holds. A failure is given once, when the stream stalls.
     pub fn pump(&mut self, index: usize, stage: &mut Stage, now: Now) -> (Pumped, Option<Failure>) {
+        self.note_moment(now);
         for _ in 0..CHUNKS_PER_TURN {
             let moved = match self.move_chunk(index, stage, now) {
                 Ok(Some(0)) => return (Pumped::Ended, None),
@@ -140,6 +148,23 @@ impl Stream {
             }
         }
         (Pumped::More, None)
+    }
+
+    /// Notes what offset the file has now, if that was not done just before.
+    fn note_moment(&mut self, now: Now) {
+        // A clock that was set back counts as well.
+        if (now.micros - self.noted).abs() < NOTE_INTERVAL || self.sink.kind() != Kind::Regular {
+            return;
+        }
+        self.noted = now.micros;
+        if let Ok(stat) = rustix::fs::fstat(self.sink.file()) {
+            let note = Note {
+                time: now.micros,
+                inode: stat.st_ino,
+                offset: stat.st_size.unsigned_abs(),
+            };
+            self.moments.note(self.id, note);
+        }
     }
 
     /// Whether a source holds nothing at the moment.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use rustix::time::{
 };
 
 use super::chain::Chain;
+use super::moments::Moments;
 use super::plane::{Command, PlaneReport, SinkConfig, StreamId};
 use super::sink::{Failure, Now, Sink};
 use super::splice::Stage;
@@ -46,6 +48,7 @@ pub(super) struct Thread {
     held: BTreeMap<u64, Instant>,
     next_token: u64,
     reports: Sender<PlaneReport>,
+    moments: Arc<Moments>,
     now: Now,
 }
 
@@ -55,6 +58,7 @@ impl Thread {
         wake: OwnedFd,
         stage: Stage,
         reports: Sender<PlaneReport>,
+        moments: Arc<Moments>,
     ) -> io::Result<Thread> {
         let ready = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
@@ -82,6 +86,7 @@ impl Thread {
             held: BTreeMap::new(),
             next_token: FIRST_SOURCE,
             reports,
+            moments,
             now: Now::read(),
         })
     }
@@ -161,7 +166,8 @@ impl Thread {
             }
             Some(stream) => Sink::open(config, now).map(|sink| stream.change_sink(sink)),
             None => Sink::open(config, now).map(|sink| {
-                self.streams.insert(id, Stream::new(id, sink));
+                let stream = Stream::new(id, sink, self.moments.clone());
+                self.streams.insert(id, stream);
             }),
         };
         if result.is_ok() {
@@ -185,7 +191,7 @@ impl Thread {
             let Ok(sink) = Sink::open(discard, now) else {
                 return;
             };
-            vacant.insert(Stream::new(id, sink));
+            vacant.insert(Stream::new(id, sink, self.moments.clone()));
         }
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
@@ -326,6 +332,7 @@ impl Thread {
     }
 
     fn forget(&mut self, id: StreamId) {
+        self.moments.forget(id);
         if let Some(stream) = self.streams.remove(&id) {
             for source in stream.sources {
                 self.owners.remove(&source.token);

@@ -13,10 +13,12 @@ use appctl::control::line::AnswerLine;
 use appctl::control::listener::bind_unix;
 use appctl::control::server::{Rooms, serve_within};
 use appctl::control::{
-    Answer, Ask, AvailView, DifferenceKind, Failure, LogDone, ProcessView, Question,
+    Answer, Ask, AvailView, Channel, DifferenceKind, Failure, LogDone, LogView, ProcessView,
+    Question,
 };
 use appctl::events::{Bulletin, Event};
 use appctl::fleet::{Done, ProcessName, Refusal, Report, Selector, State};
+use appctl::logs::{StreamId, Timeline};
 use async_std::channel::{Receiver, bounded};
 use async_std::task;
 
@@ -249,6 +251,16 @@ fn answers(ask: &Ask, log: PathBuf) -> Box<dyn Iterator<Item = Answer> + Send> {
             vec![Answer::Log(log), Answer::Done]
         }
         Ask::LogOf { .. } => vec![Answer::Failed(Failure::Refused(Refusal::NoSuchProcess))],
+        Ask::Logs(_) => {
+            let timeline = Timeline::new(Default::default(), StreamId(0));
+            let view = LogView {
+                name: name("web"),
+                channel: Channel::Stdout,
+                path: log,
+                timeline,
+            };
+            vec![Answer::LogOf(Box::new(view)), Answer::Done]
+        }
         Ask::MainLog => vec![Answer::Failed(Failure::NoLogFile)],
         Ask::Events => vec![events()],
         Ask::Reload => vec![
