@@ -234,11 +234,11 @@ fn reread_and_update() {
                     "- z changed\n- a available\n- m disappeared\nok\n",
                 ),
                 (
-                    "update",
+                    "update --whole-groups",
                     "- gone stopped\n- gone removed\n- chg updated\n- new added\nok\n",
                 ),
                 (
-                    "update nope b",
+                    "update --whole-groups nope b",
                     "- nope error code=no-such-group\n- b added\nerr partial x\n",
                 ),
             ],
@@ -263,7 +263,7 @@ fn reread_and_update() {
                     "reread",
                     "- diagnostic=\"c.conf:3: odd\"\nerr cannot-reread it is odd\n",
                 ),
-                ("update", "err cannot-reread it is odd\n"),
+                ("update --whole-groups", "err cannot-reread it is odd\n"),
             ],
             &[
                 ("reread", 1, "ERROR: CANT_REREAD: it is odd\n"),
@@ -272,7 +272,7 @@ fn reread_and_update() {
             ],
         ),
         (
-            &[("reread", "ok\n"), ("update", "ok\n")],
+            &[("reread", "ok\n"), ("update --whole-groups", "ok\n")],
             &[
                 ("reread", 0, "No config updates to processes\n"),
                 ("update", 0, ""),
@@ -331,7 +331,7 @@ fn shutting_down() {
         "shutdown",
         "reload --all",
         "reread",
-        "update",
+        "update --whole-groups",
         "avail",
         "add a",
         "stop a",

@@ -183,3 +183,166 @@ fn reload_with_a_broken_file_keeps_everything_running() {
     lab.expect("update", 0, "");
     assert_eq!((lab.pid("one"), lab.pid("two")), pids);
 }
+
+/// `appctl` on the lab, whose output is expected to be exactly this.
+#[track_caller]
+fn expect_own(lab: &Lab, words: &str, code: i32, out: &str) {
+    let said = lab.appctl(words);
+    let out = out.replace("@D@", lab.directory());
+    assert_eq!((said.code, said.out), (code, out), "{}", said.err);
+}
+
+#[test]
+fn a_plan_tells_option_by_option_what_an_update_then_does() {
+    // Without this: one learns what a deploy restarts by watching it.
+    ours_only!();
+    let web = "[program:web]\ncommand=/bin/sleep 100%(process_num)s\n\
+               process_name=%(program_name)s_%(process_num)s\nnumprocs=3\n";
+    let lab = running(&[web, TWO, THREE]);
+    let before: Vec<i32> = (0..3).map(|n| lab.pid(&format!("web:web_{n}"))).collect();
+    let (two, three) = (lab.pid("two"), lab.pid("three"));
+    expect_own(
+        &lab,
+        "plan",
+        0,
+        "nothing to do: the configuration is in force\n",
+    );
+
+    // One process of three differs, one is new; a program gets more time; another goes.
+    lab.configure(&format!(
+        "{}{}environment=API_TOKEN=\"hush\"\n[group:g]\nprograms=four\n\
+         [program:four]\ncommand=/bin/sleep 1004\n",
+        web.replace("numprocs=3", "numprocs=4\nstopwaitsecs=4"),
+        TWO
+    ));
+    let plan = "three: stop\n\
+                two: restart\n    environment API_TOKEN: (none) -> \"…\" (@D@/supervisord.conf:19)\n\
+                web:web_0: adjust\n    stopwaitsecs: 10 -> 4 (@D@/supervisord.conf:16)\n\
+                web:web_1: adjust\n    stopwaitsecs: 10 -> 4 (@D@/supervisord.conf:16)\n\
+                web:web_2: adjust\n    stopwaitsecs: 10 -> 4 (@D@/supervisord.conf:16)\n\
+                web:web_3: start\n\
+                g:four: start\n";
+    expect_own(&lab, "plan", 0, plan);
+    assert_eq!(lab.pid("two"), two, "a plan changes nothing");
+    assert_eq!(lab.pid("three"), three);
+    let said = lab.appctl("plan --json web");
+    let json: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(json[0]["options"][0]["new"], "4");
+    assert_eq!(json[3]["action"], "start");
+
+    let said = lab.appctl("update");
+    assert_eq!(said.code, 0, "{said:?}");
+    for line in [
+        "three: removed",
+        "two: restarted",
+        "web:web_0: adjusted",
+        "web:web_3: added",
+        "g: added",
+    ] {
+        assert!(
+            said.out.lines().any(|one| one == line),
+            "{line}: {}",
+            said.out
+        );
+    }
+    wait_running(&lab, 6);
+    let after: Vec<i32> = (0..3).map(|n| lab.pid(&format!("web:web_{n}"))).collect();
+    assert_eq!(after, before, "what can be adjusted goes on");
+    assert_ne!(lab.pid("two"), two);
+    assert!(procfs::environment(lab.pid("two")).contains(&"API_TOKEN=hush".to_owned()));
+    assert!(!procfs::alive(three));
+    expect_own(
+        &lab,
+        "plan",
+        0,
+        "nothing to do: the configuration is in force\n",
+    );
+
+    // Fewer processes stop only the surplus; the brain that follows knows all of it.
+    lab.configure(&format!(
+        "{web}{TWO}[group:g]\nprograms=four\n[program:four]\ncommand=/bin/sleep 1004\n"
+    ));
+    let (_, brain) = lab.keeper_and_brain();
+    procfs::kill(brain);
+    lab.until("a successor answers", |lab| lab.ctl("pid").code == 0);
+    expect_own(
+        &lab,
+        "plan web",
+        0,
+        "web:web_3: stop\n\
+         web:web_0: adjust\n    stopwaitsecs: 4 -> 10 (@D@/supervisord.conf:12)\n\
+         web:web_1: adjust\n    stopwaitsecs: 4 -> 10 (@D@/supervisord.conf:12)\n\
+         web:web_2: adjust\n    stopwaitsecs: 4 -> 10 (@D@/supervisord.conf:12)\n",
+    );
+    assert_eq!(lab.appctl("reload").code, 0);
+    wait_running(&lab, 5);
+    let last: Vec<i32> = (0..3).map(|n| lab.pid(&format!("web:web_{n}"))).collect();
+    assert_eq!(last, before);
+}
+
+#[test]
+fn one_process_of_a_group_is_restarted_and_a_stopped_one_stays_stopped() {
+    // Without this: a change to one worker restarts all of them.
+    ours_only!();
+    let group = "[group:g]\nprograms=one,two,three\n";
+    let lab = running(&[ONE, TWO, THREE, group]);
+    let (one, two) = (lab.pid("g:one"), lab.pid("g:two"));
+    lab.expect("stop g:three", 0, "g:three: stopped\n");
+    lab.configure(&format!(
+        "{ONE}{}{}{group}",
+        TWO.replace("1002", "2002"),
+        THREE.replace("1003", "2003")
+    ));
+    expect_own(
+        &lab,
+        "update",
+        0,
+        "g:two: restart\n    command: /bin/sleep 1002 -> /bin/sleep 2002 (@D@/supervisord.conf:15)\n\
+         g:three: change\n    command: /bin/sleep 1003 -> /bin/sleep 2003 (@D@/supervisord.conf:17)\n\
+         g:three: updated\n\
+         g:two: restarted\n",
+    );
+    lab.wait_new_pid("g:two", two);
+    assert_eq!(lab.pid("g:one"), one);
+    assert_eq!(lab.state("g:three"), "STOPPED");
+    lab.expect("start g:three", 0, "g:three: started\n");
+    assert_eq!(procfs::command_line(lab.pid("g:three")), "/bin/sleep 2003");
+}
+
+#[test]
+fn a_changed_log_file_begins_with_the_restart_and_a_new_size_at_once() {
+    // Without this: an update is told to be in force and the log goes where it went before.
+    ours_only!();
+    let mut lab = Lab::new();
+    lab.script(
+        "talk",
+        "echo \"started $1\"\nwhile read line; do echo \"$line\"; done",
+    );
+    let program = |argument: &str, file: &str, maxbytes: &str| {
+        format!(
+            "[program:talk]\ncommand=@D@/talk {argument}\nstdout_logfile=@D@/{file}\n\
+             stdout_logfile_maxbytes={maxbytes}\nstdout_logfile_backups=3\n"
+        )
+    };
+    lab.configure(&program("a", "first.log", "1MB"));
+    lab.start();
+    lab.wait_text("first.log", "started a");
+    wait_running(&lab, 1);
+    let pid = lab.pid("talk");
+    lab.configure(&program("a", "first.log", "20"));
+    assert_eq!(lab.appctl("update").code, 0);
+    let mut session = lab.session();
+    for _ in 0..4 {
+        session.ask("stdin talk \"0123456789\\n\"");
+    }
+    lab.wait_file("first.log.1");
+    assert_eq!(
+        lab.pid("talk"),
+        pid,
+        "its size alone is no reason to restart it"
+    );
+    lab.configure(&program("b", "second.log", "1MB"));
+    assert_eq!(lab.appctl("update").code, 0);
+    lab.wait_text("second.log", "started b");
+    assert!(!lab.read("first.log").contains("started b"));
+}

@@ -47,6 +47,7 @@ pub enum Command {
     Events(Events),
     Avail(Avail),
     Reread(Reread),
+    Plan(Plan),
     Update(Update),
     Add(Add),
     Remove(Remove),
@@ -364,7 +365,29 @@ pub struct Reread {
     pub json: bool,
 }
 
-/// Read the configuration again and follow it: restart changed groups, add and remove others.
+/// Show what `update` would do to which process, option by option; changes nothing.
+#[derive(Debug, FromArgs, ArgsInfo)]
+#[argh(
+    subcommand,
+    name = "plan",
+    help_triggers("-h", "--help"),
+    example = "appctl plan\nappctl plan --json web"
+)]
+pub struct Plan {
+    /// print JSON
+    #[argh(switch)]
+    pub json: bool,
+
+    /// a group of which anything differs restarts as a whole
+    #[argh(switch)]
+    pub whole_groups: bool,
+
+    /// groups; none: all
+    #[argh(positional, arg_name = "group")]
+    pub groups: Vec<String>,
+}
+
+/// Read the configuration again and follow it: touch only the processes that differ.
 #[derive(Debug, FromArgs, ArgsInfo)]
 #[argh(
     subcommand,
@@ -373,6 +396,10 @@ pub struct Reread {
     example = "appctl update\nappctl update web"
 )]
 pub struct Update {
+    /// a group of which anything differs restarts as a whole
+    #[argh(switch)]
+    pub whole_groups: bool,
+
     /// groups; none: all
     #[argh(positional, arg_name = "group")]
     pub groups: Vec<String>,

@@ -26,7 +26,7 @@ const PURPOSES: &[(&str, &[&str])] = &[
     (
         "Configuration",
         &[
-            "check", "avail", "reread", "update", "add", "remove", "reload",
+            "check", "avail", "reread", "plan", "update", "add", "remove", "reload",
         ],
     ),
     ("Daemon", &["daemon", "shutdown", "version"]),

@@ -15,12 +15,11 @@ use super::input::Input;
 use super::interrupt::Interrupts;
 use super::logs::{self, Shown};
 use super::output::{self, LogOutput};
-use super::render::{self, AvailJson, DifferenceJson, StatusJson};
+use super::render::{self, StatusJson};
 use super::shell::{Completion, Dialect, Flow};
-use crate::control::answer::difference;
+use crate::control::ProcessView;
 use crate::control::codes::Code;
 use crate::control::line::{Row, split_words};
-use crate::control::{AvailView, ProcessView};
 use crate::fleet::{ProcessName, State};
 
 /// Exit statuses of `appctl`.
@@ -38,15 +37,15 @@ pub mod exit {
 }
 
 /// A command that was given up, with its exit status; why has been said.
-struct GivenUp(u8);
+pub(super) struct GivenUp(pub(super) u8);
 
 /// The exit status a command comes to.
-type Outcome = Result<u8, GivenUp>;
+pub(super) type Outcome = Result<u8, GivenUp>;
 
 /// `appctl` with its daemon.
 #[derive(Debug)]
 pub struct Commands {
-    daemon: Daemon,
+    pub(super) daemon: Daemon,
 }
 
 impl Commands {
@@ -83,11 +82,12 @@ impl Commands {
             Command::Events(asked) => self.events(asked.follow, asked.since, asked.json),
             Command::Avail(avail) => self.avail(avail.json),
             Command::Reread(reread) => self.reread(reread.json),
-            Command::Update(update) => self.change(&request(&["update"], &words(&update.groups))),
+            Command::Plan(plan) => self.plan(&plan),
+            Command::Update(update) => self.update(&update),
             Command::Add(add) => self.deed("add", false, &add.groups),
             Command::Remove(remove) => self.deed("remove", false, &remove.groups),
             Command::Reload(reload) if reload.all => self.change(&["reload", "--all"]),
-            Command::Reload(_) => self.change(&["reload"]),
+            Command::Reload(_) => self.follow_file(&["reload"]),
             Command::Shutdown(_) => self.change(&["shutdown"]),
             Command::Version(_) => self.version(),
             Command::Daemon(_) | Command::Check(_) | Command::Shell(_) => {
@@ -100,7 +100,7 @@ impl Commands {
         }
     }
 
-    fn give_up(&mut self, trouble: Trouble) -> GivenUp {
+    pub(super) fn give_up(&mut self, trouble: Trouble) -> GivenUp {
         output::complain(&format!("appctl: {trouble}"));
         match trouble {
             Trouble::Unreachable(_) => GivenUp(exit::UNKNOWN),
@@ -109,7 +109,7 @@ impl Commands {
     }
 
     /// The rows of an answer; an answer that failed as a whole is given up.
-    fn rows(&mut self, words: &[&str]) -> Result<Vec<Row>, GivenUp> {
+    pub(super) fn rows(&mut self, words: &[&str]) -> Result<Vec<Row>, GivenUp> {
         match self.daemon.rows(words) {
             Ok(Ok(rows)) => Ok(rows),
             Ok(Err(refused)) => {
@@ -188,7 +188,7 @@ impl Commands {
     }
 
     /// A request that changes something: says what was done, line by line as it is done.
-    fn change(&mut self, words: &[&str]) -> Outcome {
+    pub(super) fn change(&mut self, words: &[&str]) -> Outcome {
         let fine = already_so(words);
         let mut told = false;
         let mut status = exit::DONE;
@@ -252,49 +252,6 @@ impl Commands {
     fn version(&mut self) -> Outcome {
         let rows = self.rows(&["version"])?;
         output::line(first_word(&rows));
-        Ok(exit::DONE)
-    }
-
-    fn avail(&mut self, json: bool) -> Outcome {
-        let rows = self.rows(&["avail"])?;
-        let views: Vec<AvailView> = rows.iter().filter_map(|row| row.try_into().ok()).collect();
-        if json {
-            let items: Vec<_> = views.iter().map(AvailJson::of).collect();
-            output::text(&render::json_list(&items));
-        } else {
-            let lines: String = views
-                .iter()
-                .map(|view| render::avail_line(view) + "\n")
-                .collect();
-            output::text(&lines);
-        }
-        Ok(exit::DONE)
-    }
-
-    fn reread(&mut self, json: bool) -> Outcome {
-        let mut differences = Vec::new();
-        let answer = self.daemon.ask(&["reread"], |item| {
-            let Item::Row(row) = item else { return };
-            if let Some(diagnostic) = row.field("diagnostic") {
-                output::complain(diagnostic);
-            } else if let Ok(found) = difference(&row) {
-                differences.push(found);
-            }
-        });
-        if let Err(refused) = answer.map_err(|trouble| self.give_up(trouble))? {
-            complain_refused(&refused);
-            return Ok(exit::NOT_DONE);
-        }
-        if json {
-            let items: Vec<_> = differences.iter().map(DifferenceJson::of).collect();
-            output::text(&render::json_list(&items));
-        } else if differences.is_empty() {
-            output::line("the configuration has not changed");
-        } else {
-            for (group, kind) in &differences {
-                output::line(&super::words::difference(group, *kind));
-            }
-        }
         Ok(exit::DONE)
     }
 
@@ -441,7 +398,7 @@ impl Dialect for Commands {
 
     fn completion(&self, command: &str) -> Completion {
         match command {
-            "add" | "remove" | "update" => Completion::Groups,
+            "add" | "plan" | "remove" | "update" => Completion::Groups,
             "help" => Completion::Commands,
             "clear" | "fg" | "logs" | "pid" | "restart" | "rotate" | "signal" | "start"
             | "status" | "stop" | "tail" => Completion::Processes,
@@ -465,7 +422,7 @@ fn already_so(words: &[&str]) -> Option<Code> {
 }
 
 /// Says what became of one process or group.
-fn tell(report: &Report, fine: Option<Code>) -> u8 {
+pub(super) fn tell(report: &Report, fine: Option<Code>) -> u8 {
     let subject = &report.subject;
     match &report.result {
         Ok(word) => output::line(&format!("{subject}: {word}")),
@@ -480,7 +437,7 @@ fn tell(report: &Report, fine: Option<Code>) -> u8 {
     exit::DONE
 }
 
-fn complain_refused(refused: &Refused) {
+pub(super) fn complain_refused(refused: &Refused) {
     output::complain(&format!("appctl: {}", refused.text));
 }
 
@@ -491,6 +448,6 @@ fn nothing_named(verb: &str) -> u8 {
     exit::USAGE
 }
 
-fn words(names: &[String]) -> Vec<&str> {
+pub(super) fn words(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }

@@ -20,6 +20,7 @@ use input::Input;
 mod arguments;
 mod command_line;
 mod commands;
+mod configuration;
 mod connect;
 mod dialogue;
 mod escape;

@@ -8,7 +8,7 @@
 use serde::Serialize;
 
 use super::escape::printable;
-use crate::control::{AvailView, DifferenceKind, ProcessView};
+use crate::control::{AvailView, DifferenceKind, OptionView, ProcessView};
 use crate::events::Facts;
 use crate::fleet::State;
 
@@ -234,6 +234,69 @@ impl<'a> DifferenceJson<'a> {
             change: difference_word(*kind),
         }
     }
+}
+
+/// One step of a plan, as `plan --json` shows it.
+#[derive(Debug, Serialize)]
+pub struct PlanJson {
+    name: String,
+    action: String,
+    options: Vec<OptionJson>,
+}
+
+/// An option that differs, in `plan --json`.
+#[derive(Debug, Serialize)]
+struct OptionJson {
+    option: String,
+    old: String,
+    new: String,
+    place: String,
+}
+
+impl PlanJson {
+    /// A step without options.
+    pub fn new(name: String, action: String) -> PlanJson {
+        PlanJson {
+            name,
+            action,
+            options: Vec::new(),
+        }
+    }
+
+    /// Adds an option that differs.
+    pub fn differs(&mut self, view: OptionView) {
+        self.options.push(OptionJson {
+            option: view.option,
+            old: view.old,
+            new: view.new,
+            place: view.place,
+        });
+    }
+}
+
+/// The lines of a plan: each step, and under it the options that differ, old and new.
+pub fn plan(steps: &[PlanJson], target: Target) -> String {
+    let shown = |text: &str| match target.columns {
+        Some(_) => printable(text).to_string(),
+        None => text.to_owned(),
+    };
+    let value = |text: &str| match text {
+        "" => "(none)".to_owned(),
+        text => shown(text),
+    };
+    let mut text = String::new();
+    for step in steps {
+        text.push_str(&format!("{}: {}\n", shown(&step.name), step.action));
+        for option in &step.options {
+            let (old, new) = (value(&option.old), value(&option.new));
+            text.push_str(&format!("    {}: {old} -> {new}", shown(&option.option)));
+            if !option.place.is_empty() {
+                text.push_str(&format!(" ({})", shown(&option.place)));
+            }
+            text.push('\n');
+        }
+    }
+    text
 }
 
 /// How a group differs, in Supervisor's word.

@@ -152,7 +152,11 @@ impl Supervisorctl {
     }
 
     fn groups(&mut self, command: &str, names: &[&str]) -> Outcome {
-        let words = request(&[command], names);
+        let words = match command {
+            // Supervisor knows no smaller thing to replace than a group.
+            "update" => request(&[command, "--whole-groups"], names),
+            _ => request(&[command], names),
+        };
         let said = |Report { subject, result }: &Report| match result {
             Ok(word) if word == "stopped" => None,
             Ok(word) => Some(words::group_done(command, subject, word)),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::GroupConfig;
+use super::revision::{self, OptionChange};
 
 /// Groups that differ, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +35,23 @@ impl Differences {
             .filter(|name| !wanted.contains(name.as_str()));
         differences.removed = gone.cloned().collect();
         differences
+    }
+
+    /// What is different in each process that is in both forms of a group, by name; `None` if the
+    /// group can only be replaced as a whole, because its processes share what has changed.
+    pub fn by_process(
+        old: &GroupConfig,
+        new: &GroupConfig,
+    ) -> Option<BTreeMap<String, Vec<OptionChange>>> {
+        if old.kind != new.kind {
+            return None;
+        }
+        let before: BTreeMap<_, _> = old.processes.iter().map(|one| (&one.name, one)).collect();
+        let both = new.processes.iter().filter_map(|after| {
+            let changes = revision::between(before.get(&after.name)?, after);
+            (!changes.is_empty()).then(|| (after.name.clone(), changes))
+        });
+        Some(both.collect())
     }
 
     /// Forgets all groups but these.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::python::repr;
 use super::reader::{Reader, Scope};
+use super::revision::bytes;
 use super::value::{self, Refused, refused};
 
 /// How a log file is rotated and kept.
@@ -50,6 +51,29 @@ impl LogFileConfig {
         backups: 0,
         rotate: None,
     };
+
+    /// Its options as one would write them, for those who compare; without the name in front.
+    pub(super) fn written(&self) -> Vec<(&'static str, String)> {
+        let LogFileConfig {
+            maxbytes,
+            backups,
+            rotate,
+        } = self;
+        let rotate = match rotate {
+            None => String::new(),
+            Some(RotatePeriod::Hourly) => "hourly".to_owned(),
+            Some(RotatePeriod::Daily) => "daily".to_owned(),
+            Some(RotatePeriod::Weekly) => "weekly".to_owned(),
+            Some(RotatePeriod::Monthly) => "monthly".to_owned(),
+            Some(RotatePeriod::At { hour, minute }) => format!("{hour:02}:{minute:02}"),
+            Some(RotatePeriod::Every { hours }) => format!("{hours}h"),
+        };
+        vec![
+            ("maxbytes", bytes(u64::try_from(*maxbytes).unwrap_or(0))),
+            ("backups", backups.to_string()),
+            ("rotate", rotate),
+        ]
+    }
 }
 
 /// Reads the options whose names begin with `logfile`, which is `stdout_logfile` or the like.

@@ -45,6 +45,28 @@ pub struct Loaded {
     pub config: Config,
     /// Warnings and information.
     pub notices: Vec<Diagnostic>,
+    /// What was written, to say where.
+    pub(super) document: Document,
+}
+
+impl Loaded {
+    /// Where an option of a program stands, as `file:line`: its own line, for a variable that
+    /// `[supervisord]` sets the line there, else the header of the section.
+    pub fn place(&self, program: &str, option: &str) -> Option<String> {
+        let document = &self.document;
+        let kinds = ["program", "fcgi-program", "eventlistener", "group"];
+        let section = kinds
+            .iter()
+            .find_map(|kind| document.section(&format!("{kind}:{program}")))?;
+        let key = option.split(' ').next().unwrap_or(option);
+        let daemon = document
+            .section("supervisord")
+            .filter(|_| key == "environment");
+        let own = document.entry(section, key);
+        let entry = own.or_else(|| document.entry(daemon?, key));
+        let origin = entry.map_or(section.origin, |entry| entry.origin);
+        Some(format!("{}:{}", document.file(origin).name, origin.line))
+    }
 }
 
 /// Reads a configuration. The error holds every problem, warnings included.
@@ -77,6 +99,7 @@ pub fn load(host: &dyn Host, source: &Source) -> Result<Loaded, Diagnostics> {
         Some(config) if diagnostics.error_count() == 0 => Ok(Loaded {
             config,
             notices: diagnostics.into_vec(),
+            document,
         }),
         _ => Err(diagnostics),
     }

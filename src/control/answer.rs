@@ -7,12 +7,12 @@
 use std::str::FromStr;
 
 use crate::events::Facts;
-use crate::fleet::{Done, ProcessName, State};
+use crate::fleet::{Deed, Done, ProcessName, State};
 
 use super::codes::{Code, Trouble};
 use super::line::{AnswerLine, LINE_MAX, Row};
 use super::question::{
-    Answer, AvailView, DaemonState, DaemonView, DifferenceKind, LogDone, ProcessView,
+    Answer, AvailView, DaemonState, DaemonView, DifferenceKind, LogDone, OptionView, ProcessView,
 };
 use super::word::shown;
 
@@ -33,6 +33,8 @@ pub fn row(answer: &Answer) -> Option<Row> {
         },
         Answer::Available(view) => avail_row(view),
         Answer::Difference { group, kind } => Row::of([group, difference_word(*kind)]),
+        Answer::Planned { subject, deed } => Row::of([subject, "plan", deed_word(*deed)]),
+        Answer::Different(view) => option_row(view),
         Answer::Value(value) => Row::of([value]),
         Answer::Diagnostic(text) => Row::default().with("diagnostic", text),
         // What only other doors ask for, and what the session reads or ends with.
@@ -330,6 +332,50 @@ pub fn difference(row: &Row) -> Result<(String, DifferenceKind), OddRow> {
     Ok((group.clone(), kind.ok_or(OddRow("difference"))?))
 }
 
+fn option_row(view: &OptionView) -> Row {
+    Row::of([&view.subject, "option", &view.option])
+        .with_some("old", &view.old)
+        .with_some("new", &view.new)
+        .with_some("place", &view.place)
+}
+
+impl TryFrom<&Row> for OptionView {
+    type Error = OddRow;
+
+    fn try_from(row: &Row) -> Result<OptionView, OddRow> {
+        match &row.words[..] {
+            [subject, kind, option] if kind == "option" => Ok(OptionView {
+                subject: subject.clone(),
+                option: option.clone(),
+                old: row.text("old"),
+                new: row.text("new"),
+                place: row.text("place"),
+            }),
+            _ => Err(OddRow("option")),
+        }
+    }
+}
+
+/// What an update means for a process or group, as the client reads it.
+pub fn planned(row: &Row) -> Option<(String, String)> {
+    match &row.words[..] {
+        [subject, kind, deed] if kind == "plan" => Some((subject.clone(), deed.clone())),
+        _ => None,
+    }
+}
+
+fn deed_word(deed: Deed) -> &'static str {
+    match deed {
+        Deed::Stop => "stop",
+        Deed::Remove => "remove",
+        Deed::Restart => "restart",
+        Deed::Start => "start",
+        Deed::Adjust => "adjust",
+        Deed::Change => "change",
+        Deed::Add => "add",
+    }
+}
+
 fn difference_word(kind: DifferenceKind) -> &'static str {
     match kind {
         DifferenceKind::Available => "available",
@@ -346,6 +392,8 @@ fn done_word(done: Done) -> &'static str {
         Done::Added => "added",
         Done::Removed => "removed",
         Done::Updated => "updated",
+        Done::Restarted => "restarted",
+        Done::Adjusted => "adjusted",
         Done::Leaving => "leaving",
     }
 }

@@ -238,3 +238,25 @@ proptest! {
         prop_assert_eq!(AvailView::try_from(&read(&answer)), Ok(view));
     }
 }
+
+#[test]
+fn a_plan_is_read_back() {
+    let planned_row = row(&Answer::Planned {
+        subject: "g:a".to_owned(),
+        deed: Deed::Restart,
+    });
+    let planned_row = planned_row.unwrap();
+    let expected = Some(("g:a".to_owned(), "restart".to_owned()));
+    assert_eq!(planned(&planned_row), expected);
+    assert!(Outcome::try_from(&planned_row).is_err());
+    let view = OptionView {
+        subject: "g:a".to_owned(),
+        option: "environment A".to_owned(),
+        old: "\"1 2\"".to_owned(),
+        new: String::new(),
+        place: "/etc/c.conf:7".to_owned(),
+    };
+    let option_row = row(&Answer::Different(view.clone())).unwrap();
+    assert_eq!(OptionView::try_from(&option_row), Ok(view));
+    assert_eq!(planned(&option_row), None);
+}

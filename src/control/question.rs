@@ -6,7 +6,7 @@ use async_std::channel::Sender;
 
 use crate::config::{ProcessConfig, Signal};
 use crate::events::Bulletin;
-use crate::fleet::{ProcessName, Refusal, Report, Selector, State};
+use crate::fleet::{Deed, ProcessName, Refusal, Report, Selector, State};
 use crate::logs::Timeline;
 
 pub use crate::config::Channel;
@@ -65,8 +65,10 @@ pub enum Ask {
     Avail,
     /// Read the configuration again and tell what differs; changes nothing.
     Reread,
-    /// Read it again and follow it; no group: all.
-    Update(Vec<String>),
+    /// Read it again and tell what an update would do to which process; changes nothing.
+    Plan(Following),
+    /// Read it again and follow it.
+    Update(Following),
     /// Add groups of the configuration last read.
     Add(Vec<String>),
     /// Remove stopped groups.
@@ -116,6 +118,15 @@ pub enum Ask {
     Events,
 }
 
+/// How to follow a configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Following {
+    /// Only these groups; none: all.
+    pub groups: Vec<String>,
+    /// A group of which anything differs is replaced as a whole, as Supervisor does.
+    pub whole_groups: bool,
+}
+
 /// One item of an answer; the last is `Done` or `Failed`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -139,6 +150,15 @@ pub enum Answer {
         /// How.
         kind: DifferenceKind,
     },
+    /// What an update means for a process or a group.
+    Planned {
+        /// The process, or `group:*`.
+        subject: String,
+        /// What happens to it.
+        deed: Deed,
+    },
+    /// An option that differs.
+    Different(OptionView),
     /// A log file.
     Log(PathBuf),
     /// A log file of a process, to be read with others.
@@ -290,4 +310,19 @@ pub struct AvailView {
     pub group_priority: i64,
     /// Its own priority.
     pub process_priority: i64,
+}
+
+/// An option of a process or a group that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptionView {
+    /// The process, or `group:*`.
+    pub subject: String,
+    /// The option.
+    pub option: String,
+    /// As it is in force, or empty.
+    pub old: String,
+    /// As it is to be, or empty.
+    pub new: String,
+    /// `file:line`, or empty.
+    pub place: String,
 }

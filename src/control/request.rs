@@ -120,9 +120,9 @@ pub fn read(line: &str) -> Result<Option<(&'static Verb, Request)>, Trouble> {
 mod tests {
     use super::*;
     use crate::config::Signal;
-    use crate::control::Channel;
     use crate::control::verbs::{Rights, VERBS};
     use crate::control::word::tests::text;
+    use crate::control::{Channel, Following};
     use crate::fleet::ProcessName;
     use proptest::prelude::*;
 
@@ -144,6 +144,13 @@ mod tests {
             follow: false,
             from: None,
             bytes: None,
+        }
+    }
+
+    fn following(groups: &[&str], whole_groups: bool) -> Following {
+        Following {
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            whole_groups,
         }
     }
 
@@ -204,12 +211,20 @@ mod tests {
             ("pid web", Request::PidOf(web())),
             ("avail", Request::Ask(Ask::Avail)),
             ("reread", Request::Ask(Ask::Reread)),
-            ("update", Request::Ask(Ask::Update(vec![]))),
-            ("update all", Request::Ask(Ask::Update(vec![]))),
+            ("update", Request::Ask(Ask::Update(following(&[], false)))),
+            (
+                "update all",
+                Request::Ask(Ask::Update(following(&[], false))),
+            ),
             (
                 "update a b",
-                Request::Ask(Ask::Update(vec!["a".into(), "b".into()])),
+                Request::Ask(Ask::Update(following(&["a", "b"], false))),
             ),
+            (
+                "update --whole-groups a",
+                Request::Ask(Ask::Update(following(&["a"], true))),
+            ),
+            ("plan", Request::Ask(Ask::Plan(following(&[], false)))),
             ("add 'a b'", Request::Ask(Ask::Add(vec!["a b".into()]))),
             ("remove a", Request::Ask(Ask::Remove(vec!["a".into()]))),
             ("reload", Request::Ask(Ask::Reload)),

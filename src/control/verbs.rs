@@ -8,7 +8,7 @@
 use super::arguments::Arguments;
 use super::codes::{Code, Trouble};
 use super::line::Row;
-use super::question::{Ask, Channel};
+use super::question::{Ask, Channel, Following};
 use super::request::Request;
 use super::word::{SHOWN_MAX, shown};
 use super::{selector, signals};
@@ -94,6 +94,10 @@ pub(super) const SINCE: VerbOption = VerbOption {
 pub(super) const GREP: VerbOption = VerbOption {
     name: "--grep",
     value: Some("PATTERN"),
+};
+const WHOLE_GROUPS: VerbOption = VerbOption {
+    name: "--whole-groups",
+    value: None,
 };
 const ALL: VerbOption = VerbOption {
     name: "--all",
@@ -218,21 +222,25 @@ pub const VERBS: &[Verb] = &[
         read: |_| Ok(Request::Ask(Ask::Reread)),
     },
     Verb {
-        name: "update",
-        options: &[],
+        name: "plan",
+        options: &[WHOLE_GROUPS],
         arguments: "[GROUP…]",
         rights: Rights::Control,
         streams: false,
-        help: "Reads the configuration again and follows it, in these groups or in all.",
-        read: |a| {
-            let groups = a.groups()?;
-            let all = groups.iter().any(|group| group == "all");
-            Ok(Request::Ask(Ask::Update(if all {
-                Vec::new()
-            } else {
-                groups
-            })))
-        },
+        help: "Reads the configuration and tells what `update` would do to which process, and \
+               which options differ; changes nothing.",
+        read: |a| Ok(Request::Ask(Ask::Plan(following(a)?))),
+    },
+    Verb {
+        name: "update",
+        options: &[WHOLE_GROUPS],
+        arguments: "[GROUP…]",
+        rights: Rights::Control,
+        streams: false,
+        help: "Reads the configuration again and follows it, in these groups or in all, process \
+               by process; with --whole-groups, a group of which anything differs restarts as a \
+               whole.",
+        read: |a| Ok(Request::Ask(Ask::Update(following(a)?))),
     },
     Verb {
         name: "add",
@@ -413,6 +421,17 @@ pub const VERBS: &[Verb] = &[
         read: |_| Ok(Request::Quit),
     },
 ];
+
+fn following(arguments: &mut Arguments) -> Result<Following, Trouble> {
+    let mut groups = arguments.groups()?;
+    if groups.iter().any(|group| group == "all") {
+        groups.clear();
+    }
+    Ok(Following {
+        groups,
+        whole_groups: arguments.has(&WHOLE_GROUPS),
+    })
+}
 
 impl Verb {
     /// `start [--no-wait] SELECTOR…`

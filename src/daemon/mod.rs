@@ -15,6 +15,7 @@ mod files;
 mod memory;
 pub mod options;
 mod perform;
+mod plan;
 mod processes;
 mod questions;
 mod reconfigure;

@@ -2,11 +2,11 @@
 
 use super::brain::Brain;
 use super::files;
-use super::processes::{Process, RunId};
+use super::processes::{Process, RunId, stream_of};
 use super::sentences::{self, say};
 use super::turn::Outcome;
-use crate::config::Signal;
-use crate::control::Answer;
+use crate::config::{ProcessConfig, Signal};
+use crate::control::{Answer, Channel};
 use crate::events;
 use crate::fleet::{Action, Event, KillPurpose, ProcessId, ProcessName};
 use crate::launch;
@@ -27,6 +27,10 @@ impl Brain {
             Action::Changed(change) => self.announce_change(&change),
             Action::GroupAdded { group, processes } => self.add_group(&group, processes),
             Action::GroupRemoved { group, processes } => self.remove_group(&group, &processes),
+            Action::Joined { group, processes } => self.join_group(&group, processes),
+            Action::Left { process } => self.leave_group(process),
+            Action::Revised { process } => self.revise(process),
+            Action::GroupRevised { group } => self.group_revised(&group),
             Action::Report { ticket, report } => self.reply(ticket, Answer::Report(report)),
             Action::Answered { ticket } => self.finish_reply(ticket, Answer::Done),
             Action::Waiting { living } => say(sentences::waiting_to_die(&living)),
@@ -75,19 +79,7 @@ impl Brain {
             return;
         };
         for ((id, name), config) in members.into_iter().zip(config.processes.iter().cloned()) {
-            let files = files::settle(&name.process, &config, &self.supervisord);
-            let process = Process {
-                name,
-                config,
-                files,
-                slot: self.slots.take(),
-                runs: 0,
-                preparing: None,
-                run: None,
-                log_trouble: Default::default(),
-            };
-            self.processes.insert(id, process);
-            self.changed.insert(id);
+            self.add_process(id, name, config);
         }
         self.groups.insert(name.to_owned(), config);
         self.structure_changed = true;
@@ -98,24 +90,120 @@ impl Brain {
     fn remove_group(&mut self, name: &str, members: &[ProcessId]) {
         self.groups.remove(name);
         for id in members {
-            let Some(process) = self.processes.remove(id) else {
-                continue;
-            };
-            for channel in process.channels() {
-                self.plane
-                    .forget(super::processes::stream_of(*id, *channel));
-            }
-            if let Some(run) = &process.run {
-                self.let_go(run.id);
-            }
-            self.opening.remove(id);
-            self.changed.remove(id);
-            self.slots.give_back(process.slot);
-            self.vacate(process.slot);
+            self.remove_process(*id);
         }
         self.structure_changed = true;
         let group = name.to_owned();
         self.announce(events::Event::GroupRemoved { group });
+    }
+
+    fn add_process(&mut self, id: ProcessId, name: ProcessName, config: ProcessConfig) {
+        let files = files::settle(&name.process, &config, &self.supervisord);
+        let process = Process {
+            name,
+            config,
+            files,
+            slot: self.slots.take(),
+            runs: 0,
+            preparing: None,
+            run: None,
+            log_trouble: Default::default(),
+        };
+        self.processes.insert(id, process);
+        self.changed.insert(id);
+    }
+
+    fn remove_process(&mut self, id: ProcessId) {
+        let Some(process) = self.processes.remove(&id) else {
+            return;
+        };
+        for channel in process.channels() {
+            self.plane.forget(stream_of(id, *channel));
+        }
+        if let Some(run) = &process.run {
+            self.let_go(run.id);
+        }
+        self.opening.remove(&id);
+        self.changed.remove(&id);
+        self.slots.give_back(process.slot);
+        self.vacate(process.slot);
+    }
+
+    fn join_group(&mut self, group: &str, members: Vec<(ProcessId, ProcessName)>) {
+        for (id, name) in members {
+            let Some(config) = self.incoming_process(&name) else {
+                continue;
+            };
+            if let Some(group) = self.groups.get_mut(group) {
+                group.processes.push(config.clone());
+            }
+            self.add_process(id, name, config);
+        }
+        self.structure_changed = true;
+    }
+
+    fn leave_group(&mut self, id: ProcessId) {
+        if let Some(Process { name, .. }) = self.processes.get(&id)
+            && let Some(group) = self.groups.get_mut(&name.group)
+        {
+            group.processes.retain(|one| one.name != name.process);
+        }
+        self.remove_process(id);
+        self.structure_changed = true;
+    }
+
+    /// Gives a process its new configuration, at rest or while it runs.
+    fn revise(&mut self, id: ProcessId) {
+        let name = self.processes.get(&id).map(|process| process.name.clone());
+        let Some(config) = name.and_then(|name| self.incoming_process(&name)) else {
+            return;
+        };
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
+        let group = self.groups.get_mut(&process.name.group);
+        let listed = group.into_iter().flat_map(|group| &mut group.processes);
+        for one in listed.filter(|one| one.name == config.name) {
+            one.clone_from(&config);
+        }
+        let before = std::mem::replace(&mut process.config, config);
+        let config = &process.config;
+        let same_files = before.stdout.logfile == config.stdout.logfile
+            && before.stderr.logfile == config.stderr.logfile
+            && before.launch.redirect_stderr == config.launch.redirect_stderr;
+        if !same_files {
+            if process.config.launch.redirect_stderr {
+                self.plane.forget(stream_of(id, Channel::Stderr));
+            }
+            process.files = files::settle(&process.name.process, config, &self.supervisord);
+            process.log_trouble = Default::default();
+        } else if process.run.is_some() {
+            for channel in process.channels() {
+                let sink = process.sink(*channel, &self.supervisord);
+                self.plane.prepare(stream_of(id, *channel), sink);
+            }
+        }
+        self.changed.insert(id);
+        self.structure_changed = true;
+    }
+
+    /// The group in force is now the one that was to come.
+    fn group_revised(&mut self, name: &str) {
+        if let Some(group) = self.incoming.remove(name) {
+            self.groups.insert(name.to_owned(), group);
+        }
+        self.structure_changed = true;
+    }
+
+    fn incoming_process(&self, name: &ProcessName) -> Option<ProcessConfig> {
+        let mut processes = self.incoming.get(&name.group)?.processes.iter();
+        let config = processes.find(|one| one.name == name.process);
+        if config.is_none() {
+            say(sentences::trouble(format!(
+                "{name} was changed without a configuration"
+            )));
+        }
+        config.cloned()
     }
 
     /// Empties a slot of the ledger.

@@ -5,15 +5,20 @@
 use async_std::channel::Sender;
 
 use super::brain::Brain;
+use super::plan::{OptionDifference, Plan, group_policy};
 use super::questions::{Asker, send};
 use super::sentences::{self, say};
-use crate::config::{self, Diagnostic, Diagnostics, Differences, GroupConfig, RealHost, Severity};
-use crate::control::{Answer, AvailView, ConfiguredView, DifferenceKind, Failure};
-use crate::fleet::{GroupPolicy, ProcessName, Refusal, Report, Request};
+use crate::config::{
+    self, Config, Diagnostic, Diagnostics, Differences, Loaded, RealHost, Severity,
+};
+use crate::control::{
+    Answer, AvailView, ConfiguredView, DifferenceKind, Failure, Following, OptionView,
+};
+use crate::fleet::{ProcessName, Refusal, Report, Request};
 
 impl Brain {
-    /// Reads the configuration file again; on success it becomes the one last read.
-    fn read_configuration(&mut self) -> Result<(), Diagnostics> {
+    /// Reads the configuration file.
+    fn look_at_configuration(&self) -> Result<Loaded, Diagnostics> {
         if let Some(reason) = &self.unreadable_past {
             // Following any file would start second copies of what runs.
             let mut refused = Diagnostics::new();
@@ -23,14 +28,19 @@ impl Brain {
             )));
             return Err(refused);
         }
-        let loaded = config::load(&RealHost, &self.source)?;
+        config::load(&RealHost, &self.source)
+    }
+
+    /// Reads the configuration file again; on success it becomes the one last read.
+    fn read_configuration(&mut self) -> Result<Loaded, Diagnostics> {
+        let loaded = self.look_at_configuration()?;
         for notice in &loaded.notices {
             if notice.severity != Severity::Info {
                 say(sentences::warning(notice));
             }
         }
-        self.last_read = loaded.config;
-        Ok(())
+        self.last_read = loaded.config.clone();
+        Ok(loaded)
     }
 
     /// Groups that differ between what is in force and what was last read.
@@ -61,68 +71,105 @@ impl Brain {
         send(reply, Answer::Done);
     }
 
-    pub(super) fn update(&mut self, only: &[String], reply: Sender<Answer>) {
+    /// Tells what an update would do, and does nothing.
+    pub(super) fn plan(&mut self, following: &Following, reply: &Sender<Answer>) {
+        match self.look_at_configuration() {
+            Err(diagnostics) => refuse_configuration(reply, &diagnostics),
+            Ok(loaded) => {
+                let differences = self.differences_to(&loaded.config, &following.groups, reply);
+                let plan = Plan::of(&self.groups, &differences, following.whole_groups);
+                self.tell_plan(&plan, &loaded, reply);
+                send(reply, Answer::Done);
+            }
+        }
+    }
+
+    pub(super) fn update(&mut self, following: &Following, reply: Sender<Answer>) {
         if self.fleet.is_leaving() {
             return send(
                 &reply,
                 Answer::Failed(Failure::Refused(Refusal::ShuttingDown)),
             );
         }
-        if let Err(diagnostics) = self.read_configuration() {
-            return refuse_configuration(&reply, &diagnostics);
+        let loaded = match self.read_configuration() {
+            Ok(loaded) => loaded,
+            Err(diagnostics) => return refuse_configuration(&reply, &diagnostics),
+        };
+        let differences = self.differences_to(&loaded.config, &following.groups, &reply);
+        let plan = Plan::of(&self.groups, &differences, following.whole_groups);
+        if !following.whole_groups {
+            self.tell_plan(&plan, &loaded, &reply);
         }
-        let mut differences = self.differences();
-        if !only.is_empty() && !only.iter().any(|name| name == "all") {
+        self.carry_out(plan, differences, Some(reply));
+    }
+
+    /// What differs in these groups, or in all; groups that nobody knows are refused.
+    fn differences_to(
+        &self,
+        read: &Config,
+        only: &[String],
+        reply: &Sender<Answer>,
+    ) -> Differences {
+        let mut differences = Differences::between(&self.groups, &read.groups);
+        if !only.is_empty() {
             for name in only {
                 let known = self.groups.contains_key(name)
-                    || self
-                        .last_read
-                        .groups
-                        .iter()
-                        .any(|group| group.name == *name);
+                    || read.groups.iter().any(|group| group.name == *name);
                 if !known {
-                    let result = Err(Refusal::NoSuchGroup);
-                    send(
-                        &reply,
-                        Answer::Report(Report {
-                            subject: name.clone(),
-                            result,
-                        }),
-                    );
+                    let (subject, result) = (name.clone(), Err(Refusal::NoSuchGroup));
+                    send(reply, Answer::Report(Report { subject, result }));
                 }
             }
             differences.keep_only(only);
         }
-        self.follow(differences, Some(reply));
+        differences
     }
 
     /// Changes what differs from the configuration last read, with nobody asking for it.
     pub(super) fn follow_last_read(&mut self) {
         let differences = self.differences();
-        self.follow(differences, None);
+        let plan = Plan::of(&self.groups, &differences, false);
+        self.carry_out(plan, differences, None);
     }
 
-    fn follow(&mut self, differences: Differences, asker: Asker) {
-        let Differences {
-            added,
-            changed,
-            removed,
-        } = differences;
-        let request = Request::Update {
-            removed,
-            changed: changed.values().map(group_policy).collect(),
-            added: added.values().map(group_policy).collect(),
-        };
-        self.incoming.extend(added);
-        self.incoming.extend(changed);
+    fn carry_out(&mut self, plan: Plan, differences: Differences, asker: Asker) {
+        self.incoming.extend(differences.added);
+        self.incoming.extend(differences.changed);
         self.structure_changed = true;
-        self.ask_fleet(request, asker);
+        self.ask_fleet(Request::Update(plan.changes), asker);
+    }
+
+    fn tell_plan(&self, plan: &Plan, loaded: &Loaded, reply: &Sender<Answer>) {
+        for (subject, deed, differing) in plan.told(&self.fleet) {
+            let named = subject.clone();
+            send(
+                reply,
+                Answer::Planned {
+                    subject: named,
+                    deed,
+                },
+            );
+            for OptionDifference { program, change } in differing {
+                let shown = |value: &str| match change.is_secret() && !value.is_empty() {
+                    true => "\"…\"".to_owned(),
+                    false => value.to_owned(),
+                };
+                let view = OptionView {
+                    subject: subject.clone(),
+                    old: shown(&change.old),
+                    new: shown(&change.new),
+                    place: loaded.place(program, &change.option).unwrap_or_default(),
+                    option: change.option.clone(),
+                };
+                send(reply, Answer::Different(view));
+            }
+        }
     }
 
     /// Follows the file in everything that can change at run time: all groups, the level and
     /// rotation of the main log, and what new programs get from `[supervisord]`.
     pub(super) fn reload(&mut self, reply: Sender<Answer>) {
-        self.update(&[], reply);
+        self.update(&Following::default(), reply);
         if !self.fleet.is_leaving() {
             self.follow_supervisord();
         }
@@ -238,18 +285,6 @@ impl Brain {
             .collect();
         self.introducing = true;
         self.ask_fleet(request, None);
-    }
-}
-
-fn group_policy(group: &GroupConfig) -> GroupPolicy {
-    GroupPolicy {
-        name: group.name.clone(),
-        priority: group.priority,
-        processes: group
-            .processes
-            .iter()
-            .map(|process| (process.name.clone(), process.policy.clone()))
-            .collect(),
     }
 }
 

@@ -101,7 +101,9 @@ impl Brain {
         self.fleet = fleet;
         self.slots = Slots::except(structure.members.values().map(|member| member.slot));
         let mut configs: BTreeMap<(&str, &str), _> = BTreeMap::new();
-        for group in structure.groups.values() {
+        // What is on its way counts where nothing else is known: the structure of the fleet may be
+        // one action ahead.
+        for group in structure.incoming.values().chain(structure.groups.values()) {
             for process in &group.processes {
                 configs.insert((group.name.as_str(), process.name.as_str()), process);
             }

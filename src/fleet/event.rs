@@ -1,5 +1,6 @@
 //! The vocabulary of the core: everything that can wake it and everything it can decide.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -88,6 +89,49 @@ pub struct GroupPolicy {
     pub priority: i64,
     /// Its processes in starting order: name within the group, and policy.
     pub processes: Vec<(String, Policy)>,
+}
+
+/// A new configuration, as far as it differs from the one in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Names of the groups that disappeared.
+    pub removed: Vec<String>,
+    /// Groups that are replaced as a whole, with their new policy.
+    pub changed: Vec<GroupPolicy>,
+    /// Groups of which only some processes differ.
+    pub revised: Vec<Revision>,
+    /// Groups that are new.
+    pub added: Vec<GroupPolicy>,
+}
+
+/// A group that stays while some of its processes come, go or change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// The group as it is to be. Processes that it does not list leave, those that are new join.
+    pub group: GroupPolicy,
+    /// Processes that differ in what only a new start can change.
+    pub replaced: BTreeSet<String>,
+    /// Processes that differ in what they can be given while they run.
+    pub adjusted: BTreeSet<String>,
+}
+
+/// What an update means for one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Deed {
+    /// It is stopped and leaves.
+    Stop,
+    /// It is at rest and leaves.
+    Remove,
+    /// It is stopped, and started with its new configuration.
+    Restart,
+    /// It is at rest, and is started with its new configuration.
+    Start,
+    /// It goes on as it is, and has its new configuration at once.
+    Adjust,
+    /// It is at rest and stays so, with its new configuration.
+    Change,
+    /// It is new, and is not to be started.
+    Add,
 }
 
 /// Everything that can wake the core.
@@ -180,14 +224,7 @@ pub enum Request {
         groups: Vec<String>,
     },
     /// Make the fleet follow a new configuration: stop and remove, stop and replace, add.
-    Update {
-        /// Names of the groups that disappeared.
-        removed: Vec<String>,
-        /// Groups that changed, with their new policy.
-        changed: Vec<GroupPolicy>,
-        /// Groups that are new.
-        added: Vec<GroupPolicy>,
-    },
+    Update(Changes),
     /// Stop everything in shutdown order, then [`Action::Finished`].
     Shutdown,
     /// The same, to start over with a new configuration (Supervisor's reload).
@@ -230,6 +267,28 @@ pub enum Action {
         group: String,
         /// The ids that are gone.
         processes: Vec<ProcessId>,
+    },
+    /// Processes joined a group of the fleet.
+    Joined {
+        /// The group's name.
+        group: String,
+        /// Ids given to them, in their order.
+        processes: Vec<(ProcessId, ProcessName)>,
+    },
+    /// A process left its group, which stays.
+    Left {
+        /// Which.
+        process: ProcessId,
+    },
+    /// A process has its new configuration from now on.
+    Revised {
+        /// Which.
+        process: ProcessId,
+    },
+    /// A group is as its new configuration wants it.
+    GroupRevised {
+        /// Its name.
+        group: String,
     },
     /// One line of the answer to a request.
     Report {
@@ -340,8 +399,12 @@ pub enum Done {
     Added,
     /// The group left the fleet.
     Removed,
-    /// The group was replaced.
+    /// The group was replaced; the process, at rest, has its new configuration.
     Updated,
+    /// The process was stopped and is started with its new configuration.
+    Restarted,
+    /// The process has its new configuration and went on.
+    Adjusted,
     /// Accepted: the daemon is leaving.
     Leaving,
 }

@@ -40,7 +40,7 @@ use job::Jobs;
 use process::Input;
 use restart::{Round, Rounds};
 use roster::Roster;
-use update::Update;
+use update::{Quiet, Update};
 
 /// While leaving, those that still live are named this often.
 pub const WAITING_INTERVAL: Duration = Duration::from_secs(3);
@@ -55,8 +55,8 @@ pub struct Fleet {
     jobs: Jobs,
     rounds: Rounds,
     updates: Vec<Update>,
-    /// Groups that an update may find stopped.
-    quiet: VecDeque<String>,
+    /// What an update may find stopped.
+    quiet: VecDeque<Quiet>,
     unsaved: Unsaved,
 }
 
@@ -126,8 +126,9 @@ impl Fleet {
             Event::Asked { ticket, request } => self.ask(now, ticket, request, actions),
             Event::Abandoned { ticket } => self.abandon(ticket),
         }
-        while self.start_ready_round(now, actions)
-            || self.advance_updates(now, actions)
+        // Updates first: a process that is restarted for one has its new policy when it starts.
+        while self.advance_updates(now, actions)
+            || self.start_ready_round(now, actions)
             || self.advance_leaving(now, actions)
         {}
         self.jobs.flush(actions);
@@ -225,7 +226,8 @@ impl Fleet {
                 self.rounds.stopped(round, id);
             }
             if !lives && !self.updates.is_empty() {
-                self.quiet.push_back(group);
+                self.quiet.push_back(Quiet::Group(group));
+                self.quiet.push_back(Quiet::Process(id));
             }
         }
         if let Some(due) = before.deadline() {
@@ -267,17 +269,22 @@ impl Fleet {
             return;
         };
         for id in group.processes.clone() {
-            self.cancel_restart(id, &Refusal::NoSuchProcess);
-            let due = self.roster.get(id).and_then(Process::deadline);
-            if let Some(due) = due {
-                self.deadlines.remove(&(due, id));
-            }
+            self.release(id);
         }
         let processes = self.roster.expel(name).unwrap_or_default();
         self.unsaved.processes.extend(&processes);
         self.unsaved.structure = true;
         let group = name.to_owned();
         actions.push(Action::GroupRemoved { group, processes });
+    }
+
+    /// Nobody waits for a process that leaves, and it waits for nothing.
+    fn release(&mut self, id: ProcessId) {
+        self.cancel_restart(id, &Refusal::NoSuchProcess);
+        let due = self.roster.get(id).and_then(Process::deadline);
+        if let Some(due) = due {
+            self.deadlines.remove(&(due, id));
+        }
     }
 
     fn abandon(&mut self, ticket: Ticket) {

@@ -83,6 +83,22 @@ impl Phase {
         }
     }
 
+    /// Counts no more failed attempts than these.
+    pub(super) fn limit_failures(&mut self, most: u32) {
+        match self {
+            Phase::Launching { failures }
+            | Phase::Starting { failures, .. }
+            | Phase::Backoff { failures, .. } => *failures = (*failures).min(most),
+            Phase::Stopped
+            | Phase::Running { .. }
+            | Phase::Aborting
+            | Phase::Stopping { .. }
+            | Phase::Exited { .. }
+            | Phase::Fatal
+            | Phase::Unknown { .. } => {}
+        }
+    }
+
     pub(super) fn failures(self) -> u32 {
         match self {
             Phase::Launching { failures }

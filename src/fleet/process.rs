@@ -160,6 +160,21 @@ impl Process {
         self.state().is_running() || matches!(self.phase, Phase::Exited { again: Some(_) })
     }
 
+    /// Whether it was stopped because somebody asked for it, after it had run.
+    pub(super) fn is_stopped_by_hand(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Stopped | Phase::Aborting | Phase::Stopping { .. }
+        ) && self.started.is_some()
+    }
+
+    /// Gives it another policy; what it waits for stays as it is.
+    pub(super) fn follow(&mut self, policy: Policy) {
+        let most = u32::try_from(policy.startretries).unwrap_or(0);
+        self.phase.limit_failures(most);
+        self.policy = policy;
+    }
+
     /// When it next wants a tick.
     pub(super) fn deadline(&self) -> Option<Stamp> {
         self.phase.deadline()

@@ -46,11 +46,7 @@ impl Fleet {
             }
             Request::Add { groups } => self.ask_add(ask, groups, actions),
             Request::Remove { groups } => self.ask_remove(ask, &groups, actions),
-            Request::Update {
-                removed,
-                changed,
-                added,
-            } => self.open_update(ticket, removed, changed, added, actions),
+            Request::Update(changes) => self.open_update(ticket, changes, actions),
         }
     }
 

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::event::GroupPolicy;
 use super::name::{ProcessId, ProcessName};
 use super::process::Process;
+use crate::config::Policy;
 
 /// A group of the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +103,64 @@ impl Roster {
             }
         }
         Some(group.processes)
+    }
+
+    /// Gives a group another priority.
+    pub(super) fn reprioritize(&mut self, name: &str, priority: i64) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        let before = std::mem::replace(&mut group.priority, priority);
+        if let Some(level) = self.living.get_mut(&before) {
+            let living: Vec<ProcessId> = group
+                .processes
+                .iter()
+                .filter(|id| level.remove(id))
+                .copied()
+                .collect();
+            if level.is_empty() {
+                self.living.remove(&before);
+            }
+            if !living.is_empty() {
+                self.living.entry(priority).or_default().extend(living);
+            }
+        }
+    }
+
+    /// Admits further processes to a group; those whose name is taken are passed over.
+    pub(super) fn join(
+        &mut self,
+        group: &str,
+        processes: Vec<(String, Policy)>,
+    ) -> Vec<(ProcessId, ProcessName)> {
+        let mut joined = Vec::new();
+        let Some(members) = self.groups.get_mut(group) else {
+            return joined;
+        };
+        for (process, policy) in processes {
+            let group = group.to_owned();
+            let name = ProcessName { group, process };
+            if let Entry::Vacant(free) = self.names.entry(name.clone()) {
+                let id = ProcessId(self.next_id);
+                self.next_id = self.next_id.saturating_add(1);
+                free.insert(id);
+                self.processes
+                    .insert(id, Process::new(id, name.clone(), policy));
+                members.processes.push(id);
+                joined.push((id, name));
+            }
+        }
+        joined
+    }
+
+    /// Removes one process, which has stopped, from its group.
+    pub(super) fn part(&mut self, id: ProcessId) -> Option<ProcessName> {
+        let name = self.processes.remove(&id)?.name().clone();
+        self.names.remove(&name);
+        if let Some(group) = self.groups.get_mut(&name.group) {
+            group.processes.retain(|other| *other != id);
+        }
+        Some(name)
     }
 
     pub(super) fn group(&self, name: &str) -> Option<&Group> {

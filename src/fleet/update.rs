@@ -1,30 +1,45 @@
 //! Updates: what is left to do until the fleet follows a new configuration.
 //!
-//! In Supervisor's order, each step for all its groups at once: groups that disappeared stop and
-//! leave; then groups that changed stop, leave and come back with their new policy, each as soon
-//! as it has stopped; then new groups come. So a program that moved from one group to another has
-//! stopped before it starts again, and while something refuses to stop nothing else is taken down.
+//! In Supervisor's order, each step for all it is about at once: what disappeared stops and
+//! leaves; then what changed stops and comes back with its new policy, each as soon as it has
+//! stopped; then what is new comes. So a program that moved from one group to another has stopped
+//! before it starts again, and while something refuses to stop nothing else is taken down.
+//!
+//! A group is replaced as a whole or revised process by process, as the request wants it. What a
+//! process can be given while it runs, it is given at once.
 //!
 //! An update belongs to the structure of the fleet, not to the request that asked for it: the next
 //! brain goes on with it.
 //!
-//! Must never: stop a group that the update does not name.
+//! Must never: stop anything that the update does not name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::Fleet;
-use super::event::{Action, Cause, Done, GroupPolicy, Moment, Refusal, Report, Ticket};
-use super::process::Input;
+use super::event::{
+    Action, Cause, Changes, Deed, Done, GroupPolicy, Moment, Refusal, Report, Revision, Ticket,
+};
+use super::name::{ProcessId, ProcessName};
+use super::process::{Input, Process};
+use super::state::State;
+use crate::config::Policy;
 
 /// The rest of an update.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Update {
     removed: BTreeSet<String>,
+    /// Processes that leave a group that stays.
+    parting: BTreeSet<ProcessId>,
     changed: BTreeMap<String, GroupPolicy>,
+    /// Processes of groups that stay which only a new start can change.
+    replaced: BTreeMap<ProcessId, Policy>,
+    /// Groups that stay, as they are to be.
+    revised: BTreeMap<String, GroupPolicy>,
     added: Vec<GroupPolicy>,
-    /// The step whose groups were told to stop. Not kept: telling them twice does no harm.
+    /// The step whose groups and processes were told to stop. Not kept: telling them twice does
+    /// no harm.
     #[serde(skip)]
     begun: Option<Step>,
     /// Who wants to hear of it.
@@ -40,11 +55,18 @@ enum Step {
     Add,
 }
 
+/// Something that may have stopped for an update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Quiet {
+    Group(String),
+    Process(ProcessId),
+}
+
 impl Update {
     fn step(&self) -> Step {
-        if !self.removed.is_empty() {
+        if !self.removed.is_empty() || !self.parting.is_empty() {
             Step::Remove
-        } else if !self.changed.is_empty() {
+        } else if !self.changed.is_empty() || !self.replaced.is_empty() {
             Step::Replace
         } else {
             Step::Add
@@ -60,6 +82,15 @@ impl Update {
         }
     }
 
+    /// Whether this process of a group that stays is to stop in the present step.
+    fn stops_process(&self, id: ProcessId) -> bool {
+        match self.step() {
+            Step::Remove => self.parting.contains(&id),
+            Step::Replace => self.replaced.contains_key(&id),
+            Step::Add => false,
+        }
+    }
+
     /// What a successor needs of it.
     pub(super) fn rest(&self) -> Update {
         Update {
@@ -70,7 +101,9 @@ impl Update {
     }
 
     fn names(&self, group: &str) -> bool {
-        self.removed.contains(group) || self.changed.contains_key(group)
+        self.removed.contains(group)
+            || self.changed.contains_key(group)
+            || self.revised.contains_key(group)
     }
 
     fn report(&self, subject: &str, result: Result<Done, Refusal>, actions: &mut Vec<Action>) {
@@ -88,7 +121,8 @@ impl Update {
     /// Ends it before its time.
     pub(super) fn refuse_rest(self, why: &Refusal, actions: &mut Vec<Action>) {
         let added = self.added.iter().map(|group| &group.name);
-        for group in self.removed.iter().chain(self.changed.keys()).chain(added) {
+        let whole = self.removed.iter().chain(self.changed.keys());
+        for group in whole.chain(self.revised.keys()).chain(added) {
             self.report(group, Err(why.clone()), actions);
         }
         self.answered(actions);
@@ -96,30 +130,135 @@ impl Update {
 }
 
 impl Fleet {
+    /// What an update would mean for every process that it touches, in its order.
+    pub fn foresee(&self, changes: &Changes) -> Vec<(ProcessName, Deed)> {
+        let mut deeds = Vec::new();
+        for name in &changes.removed {
+            self.foresee_group(name, None, &mut deeds);
+        }
+        let (mut parting, mut staying) = (Vec::new(), Vec::new());
+        for revision in &changes.revised {
+            self.foresee_revision(revision, &mut parting, &mut staying);
+        }
+        deeds.append(&mut parting);
+        for group in &changes.changed {
+            self.foresee_group(&group.name, Some(group), &mut deeds);
+        }
+        let (staying, joining): (Vec<_>, Vec<_>) = staying
+            .into_iter()
+            .partition(|(name, _)| self.find(name).is_some());
+        deeds.extend(staying);
+        deeds.extend(joining);
+        for group in &changes.added {
+            let processes = group.processes.iter();
+            deeds.extend(processes.map(|(name, policy)| (of(group, name), arrival(policy))));
+        }
+        deeds
+    }
+
+    fn foresee_group(
+        &self,
+        name: &str,
+        follower: Option<&GroupPolicy>,
+        deeds: &mut Vec<(ProcessName, Deed)>,
+    ) {
+        let present = self.roster.group(name);
+        let ids = present.map_or(&[][..], |group| &group.processes);
+        let next = |process: &str| {
+            let mut processes = follower.into_iter().flat_map(|group| &group.processes);
+            processes.find(|(name, _)| name == process)
+        };
+        for process in ids.iter().filter_map(|id| self.roster.get(*id)) {
+            let runs = process.is_active() || process.state() == State::Stopping;
+            let deed = match (next(&process.name().process), runs) {
+                (None, true) => Deed::Stop,
+                (None, false) => Deed::Remove,
+                (Some((_, policy)), true) if policy.autostart => Deed::Restart,
+                (Some(_), true) => Deed::Stop,
+                (Some((_, policy)), false) if policy.autostart => Deed::Start,
+                (Some(_), false) => Deed::Change,
+            };
+            deeds.push((process.name().clone(), deed));
+        }
+        let Some(group) = follower else { return };
+        for (process, policy) in &group.processes {
+            let name = of(group, process);
+            if self.find(&name).is_none() {
+                deeds.push((name, arrival(policy)));
+            }
+        }
+    }
+
+    fn foresee_revision(
+        &self,
+        revision: &Revision,
+        parting: &mut Vec<(ProcessName, Deed)>,
+        staying: &mut Vec<(ProcessName, Deed)>,
+    ) {
+        let group = &revision.group;
+        let present = self.roster.group(&group.name);
+        let ids = present.map_or(&[][..], |group| &group.processes);
+        for process in ids.iter().filter_map(|id| self.roster.get(*id)) {
+            let listed = |(name, _): &&(String, Policy)| *name == process.name().process;
+            let name = process.name().clone();
+            let runs = process.is_active() || process.state() == State::Stopping;
+            match group.processes.iter().find(listed) {
+                None if runs => parting.push((name, Deed::Stop)),
+                None => parting.push((name, Deed::Remove)),
+                Some((own, policy)) if revision.replaced.contains(own) => {
+                    let deed = match (comes_back(process, policy), process.is_active()) {
+                        (true, true) => Deed::Restart,
+                        (true, false) => Deed::Start,
+                        (false, _) => Deed::Change,
+                    };
+                    staying.push((name, deed));
+                }
+                Some((own, _)) if revision.adjusted.contains(own) => {
+                    let deed = match process.is_active() {
+                        true => Deed::Adjust,
+                        false => Deed::Change,
+                    };
+                    staying.push((name, deed));
+                }
+                Some(_) => {}
+            }
+        }
+        for (process, policy) in &group.processes {
+            let name = of(group, process);
+            if self.find(&name).is_none() {
+                staying.push((name, arrival(policy)));
+            }
+        }
+    }
+
     /// Begins an update. Groups that it cannot have are reported and left alone.
     pub(super) fn open_update(
         &mut self,
         ticket: Ticket,
-        removed: Vec<String>,
-        changed: Vec<GroupPolicy>,
-        added: Vec<GroupPolicy>,
+        changes: Changes,
         actions: &mut Vec<Action>,
     ) {
         let mut update = Update {
-            added,
+            added: changes.added,
             ticket: Some(ticket),
             ..Update::default()
         };
-        for name in removed {
+        for name in changes.removed {
             match self.update_refusal(&name) {
                 Some(refusal) => update.report(&name, Err(refusal), actions),
                 None => drop(update.removed.insert(name)),
             }
         }
-        for group in changed {
+        for group in changes.changed {
             match self.update_refusal(&group.name) {
                 Some(refusal) => update.report(&group.name, Err(refusal), actions),
                 None => drop(update.changed.insert(group.name.clone(), group)),
+            }
+        }
+        for revision in changes.revised {
+            match self.update_refusal(&revision.group.name) {
+                Some(refusal) => update.report(&revision.group.name, Err(refusal), actions),
+                None => self.revise(&mut update, revision, actions),
             }
         }
         update
@@ -127,6 +266,43 @@ impl Fleet {
             .sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
         self.updates.push(update);
         self.unsaved.structure = true;
+    }
+
+    /// Takes a revision into an update, and does at once what needs no stop.
+    fn revise(&mut self, update: &mut Update, revision: Revision, actions: &mut Vec<Action>) {
+        let Revision {
+            group,
+            replaced,
+            adjusted,
+        } = revision;
+        self.roster.reprioritize(&group.name, group.priority);
+        let present = self.roster.group(&group.name);
+        let ids = present.map(|group| group.processes.clone());
+        for id in ids.unwrap_or_default() {
+            let Some(process) = self.roster.get_mut(id) else {
+                continue;
+            };
+            let listed = |(name, _): &&(String, Policy)| *name == process.name().process;
+            match group.processes.iter().find(listed) {
+                None => drop(update.parting.insert(id)),
+                Some((name, policy)) if replaced.contains(name) => {
+                    update.replaced.insert(id, policy.clone());
+                }
+                Some((name, policy)) if adjusted.contains(name) => {
+                    process.follow(policy.clone());
+                    let done = match process.is_active() {
+                        true => Done::Adjusted,
+                        false => Done::Updated,
+                    };
+                    let subject = process.name().to_string();
+                    self.unsaved.processes.insert(id);
+                    actions.push(Action::Revised { process: id });
+                    update.report(&subject, Ok(done), actions);
+                }
+                Some(_) => {}
+            }
+        }
+        update.revised.insert(group.name.clone(), group);
     }
 
     fn update_refusal(&self, group: &str) -> Option<Refusal> {
@@ -154,16 +330,25 @@ impl Fleet {
             self.begin_step(now, index, actions);
             return true;
         }
-        let Some(group) = self.quiet.pop_front() else {
-            return false;
-        };
-        let at_rest = self
-            .roster
-            .group(&group)
-            .is_none_or(|group| group.living == 0);
-        let index = self.updates.iter().position(|update| update.stops(&group));
-        if let (true, Some(index)) = (at_rest, index) {
-            self.depart(now, index, &group, actions);
+        match self.quiet.pop_front() {
+            None => return false,
+            Some(Quiet::Group(group)) => {
+                let present = self.roster.group(&group);
+                let at_rest = present.is_none_or(|group| group.living == 0);
+                let index = self.updates.iter().position(|update| update.stops(&group));
+                if let (true, Some(index)) = (at_rest, index) {
+                    self.depart(now, index, &group, actions);
+                }
+            }
+            Some(Quiet::Process(id)) => {
+                let process = self.roster.get(id);
+                let at_rest = process.is_some_and(|process| process.state().is_stopped());
+                let stops = |update: &Update| update.stops_process(id);
+                let index = self.updates.iter().position(stops);
+                if let (true, Some(index)) = (at_rest, index) {
+                    self.process_at_rest(index, id, actions);
+                }
+            }
         }
         true
     }
@@ -172,13 +357,22 @@ impl Fleet {
         let update = &mut self.updates[index];
         let step = update.step();
         update.begun = Some(step);
-        let groups = match step {
-            Step::Remove => update.removed.clone(),
-            Step::Replace => update.changed.keys().cloned().collect(),
-            Step::Add => BTreeSet::new(),
-        };
         match step {
-            Step::Remove | Step::Replace => self.stop_groups(now, groups, actions),
+            Step::Remove => {
+                let (groups, parting) = (update.removed.clone(), update.parting.clone());
+                self.stop_groups(now, groups, actions);
+                self.stop_processes(now, parting, actions);
+            }
+            Step::Replace => {
+                let groups = update.changed.keys().cloned().collect();
+                let replaced: Vec<_> = update.replaced.clone().into_iter().collect();
+                self.stop_groups(now, groups, actions);
+                for (id, policy) in &replaced {
+                    self.bring_back(*id, policy);
+                }
+                let ids = replaced.into_iter().map(|(id, _)| id).collect();
+                self.stop_processes(now, ids, actions);
+            }
             Step::Add => self.finish_update(now, index, actions),
         }
     }
@@ -193,8 +387,57 @@ impl Fleet {
                 self.cancel_restart(id, &Refusal::AbnormalTermination);
                 self.drive(now, id, Input::Stop(Cause::Asked), actions);
             }
-            self.quiet.push_back(name);
+            self.quiet.push_back(Quiet::Group(name));
         }
+    }
+
+    fn stop_processes(&mut self, now: Moment, ids: BTreeSet<ProcessId>, actions: &mut Vec<Action>) {
+        let ids: Vec<ProcessId> = ids.into_iter().collect();
+        for id in self.roster.stop_order(&ids) {
+            self.drive(now, id, Input::Stop(Cause::Asked), actions);
+            self.quiet.push_back(Quiet::Process(id));
+        }
+    }
+
+    /// A process that is replaced and is to run afterwards restarts in a round of its own, for
+    /// that is recorded with it: whatever dies meanwhile, it is started once it has stopped.
+    fn bring_back(&mut self, id: ProcessId, policy: &Policy) {
+        let Some(process) = self.roster.get(id) else {
+            return;
+        };
+        if process.round.is_none() && comes_back(process, policy) {
+            let round = self.rounds.unused();
+            self.join_round(round, id);
+        }
+    }
+
+    /// A process of a group that stays has stopped: it leaves, or has its new policy.
+    fn process_at_rest(&mut self, index: usize, id: ProcessId, actions: &mut Vec<Action>) {
+        let update = &mut self.updates[index];
+        update.parting.remove(&id);
+        let policy = update.replaced.remove(&id);
+        let done = match policy {
+            None => {
+                self.release(id);
+                let name = self.roster.part(id);
+                actions.push(Action::Left { process: id });
+                name.map(|name| (name, Done::Removed))
+            }
+            Some(policy) => self.roster.get_mut(id).map(|process| {
+                process.follow(policy);
+                actions.push(Action::Revised { process: id });
+                let done = match process.round {
+                    Some(_) => Done::Restarted,
+                    None => Done::Updated,
+                };
+                (process.name().clone(), done)
+            }),
+        };
+        if let Some((name, done)) = done {
+            self.updates[index].report(&name.to_string(), Ok(done), actions);
+        }
+        self.unsaved.processes.insert(id);
+        self.unsaved.structure = true;
     }
 
     /// A group of the present step has stopped: it leaves, and comes back if it has changed.
@@ -214,10 +457,25 @@ impl Fleet {
         self.unsaved.structure = true;
     }
 
-    /// Nothing is left but to let the new groups come.
+    /// Nothing is left but to let the new processes and groups come.
     fn finish_update(&mut self, now: Moment, index: usize, actions: &mut Vec<Action>) {
         let mut update = self.updates.remove(index);
         let mut admitted = Vec::new();
+        for (group, policy) in std::mem::take(&mut update.revised) {
+            let processes = self.roster.join(&group, policy.processes);
+            for (id, name) in &processes {
+                admitted.push(*id);
+                update.report(&name.to_string(), Ok(Done::Added), actions);
+            }
+            self.unsaved
+                .processes
+                .extend(processes.iter().map(|(id, _)| *id));
+            if !processes.is_empty() {
+                let group = group.clone();
+                actions.push(Action::Joined { group, processes });
+            }
+            actions.push(Action::GroupRevised { group });
+        }
         for group in std::mem::take(&mut update.added) {
             let name = group.name.clone();
             let result = match self.admit(group, actions) {
@@ -232,5 +490,28 @@ impl Fleet {
         self.autostart(now, &admitted, actions);
         update.answered(actions);
         self.unsaved.structure = true;
+    }
+}
+
+/// Whether a process whose configuration is replaced runs afterwards: if it runs now, or if it
+/// would run by itself and nobody stopped it.
+fn comes_back(process: &Process, policy: &Policy) -> bool {
+    process.is_active()
+        || process.round.is_some()
+        || (policy.autostart && !process.is_stopped_by_hand() && process.state() != State::Unknown)
+}
+
+/// What becomes of a new process.
+fn arrival(policy: &Policy) -> Deed {
+    match policy.autostart {
+        true => Deed::Start,
+        false => Deed::Add,
+    }
+}
+
+fn of(group: &GroupPolicy, process: &str) -> ProcessName {
+    ProcessName {
+        group: group.name.clone(),
+        process: process.to_owned(),
     }
 }

@@ -238,7 +238,16 @@ fn answers(ask: &Ask, log: PathBuf) -> Box<dyn Iterator<Item = Answer> + Send> {
         ],
         Ask::Add(names) => groups(names, Done::Added),
         Ask::Remove(names) => groups(names, Done::Removed),
-        Ask::Update(names) => groups(names, Done::Updated),
+        Ask::Plan(following) => {
+            let deed = appctl::fleet::Deed::Restart;
+            let steps = following.groups.iter().cloned();
+            let mut steps: Vec<Answer> = steps
+                .map(|subject| Answer::Planned { subject, deed })
+                .collect();
+            steps.push(Answer::Done);
+            steps
+        }
+        Ask::Update(following) => groups(&following.groups, Done::Updated),
         Ask::Clear(selectors) => each(selectors, |text| Answer::LogReport {
             name: name(text),
             result: Ok(LogDone::Cleared),

@@ -101,7 +101,7 @@ impl Audit {
                 let edges = EDGES.iter().find(|(state, _)| *state == from).unwrap().1;
                 assert!(edges.contains(&to), "no such transition: {change:?}");
             }
-            Action::GroupAdded { processes, .. } => {
+            Action::GroupAdded { processes, .. } | Action::Joined { processes, .. } => {
                 for (id, _) in processes {
                     assert_eq!(
                         self.states.insert(*id, Stopped),
@@ -118,6 +118,14 @@ impl Audit {
                     assert_eq!(lost, state == Unknown);
                 }
             }
+            Action::Left { process } => {
+                let state = self.states.remove(process).unwrap();
+                assert!(state.is_stopped(), "left while {state}");
+                let lost = self.alive.remove(process).is_some();
+                assert_eq!(lost, state == Unknown);
+            }
+            Action::Revised { process } => assert!(self.states.contains_key(process)),
+            Action::GroupRevised { .. } => {}
             Action::Report { ticket, .. } => {
                 assert!(
                     self.open.contains(ticket),

@@ -146,11 +146,12 @@ impl Node {
                 branch(&|node| node.ask(request(text)));
             }
             let changed = vec![program("a", self.policy.clone())];
-            let update = Request::Update {
+            let update = Request::Update(Changes {
                 removed: vec![],
                 changed,
                 added: vec![],
-            };
+                ..Changes::default()
+            });
             branch(&|node| node.ask(update.clone()));
         }
         for ticket in self.audit.open.iter().copied() {

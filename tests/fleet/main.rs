@@ -3,6 +3,7 @@
 mod audit;
 mod exhaustive;
 mod lockstep;
+mod revisions;
 mod rules;
 mod scene;
 mod snapshots;

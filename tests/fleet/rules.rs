@@ -781,7 +781,7 @@ fn an_update() {
     let names = ["old", "idle", "ch", "keep"];
     let mut scene = Scene::with(names.iter().map(|name| program(name, policy())).collect());
     scene.run("old ch keep");
-    let request = Request::Update {
+    let request = Request::Update(Changes {
         removed: vec!["old".into(), "idle".into(), "never".into()],
         changed: vec![program("ch", auto.clone()), program("gone", policy())],
         added: vec![
@@ -789,7 +789,8 @@ fn an_update() {
             program("new1", auto.clone()),
             program("keep", policy()),
         ],
-    };
+        ..Changes::default()
+    });
     assert_eq!(
         effects(scene.ask_for(request)),
         [
@@ -847,10 +848,13 @@ fn a_group_that_departs_is_left_to_its_update() {
     let mut scene = Scene::with(vec![group("g", 1, &["a", "b"], &policy())]);
     scene.run("g:a g:b");
     scene.ask("restart g:a");
-    let update = |name: &str| Request::Update {
-        removed: vec![name.to_owned()],
-        changed: vec![],
-        added: vec![],
+    let update = |name: &str| {
+        Request::Update(Changes {
+            removed: vec![name.to_owned()],
+            changed: vec![],
+            added: vec![],
+            ..Changes::default()
+        })
     };
     let overtaken = answers(scene.ask_for(update("g")));
     assert_eq!(overtaken, [""; 0], "the line of the stop comes first");
@@ -884,11 +888,12 @@ fn a_shutdown_ends_an_update_and_a_restart() {
     let mut scene = Scene::with(vec![program("a", policy()), program("b", policy())]);
     scene.run("a b");
     scene.ask("restart b");
-    scene.ask_for(Request::Update {
+    scene.ask_for(Request::Update(Changes {
         removed: vec!["a".into()],
         changed: vec![],
         added: vec![program("c", policy())],
-    });
+        ..Changes::default()
+    }));
     let actions = effects(scene.ask("shutdown"));
     assert_eq!(
         actions,

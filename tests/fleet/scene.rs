@@ -273,7 +273,8 @@ impl Scene {
 
     fn learn_names(&mut self, actions: &[Action]) {
         for action in actions {
-            if let Action::GroupAdded { processes, .. } = action {
+            if let Action::GroupAdded { processes, .. } | Action::Joined { processes, .. } = action
+            {
                 for (id, name) in processes {
                     assert_eq!(id.0 as usize, self.names.len(), "ids are given in order");
                     self.names.push(name.clone());
@@ -305,6 +306,10 @@ impl Scene {
             }
             Action::GroupAdded { group, .. } => format!("{group} comes"),
             Action::GroupRemoved { group, .. } => format!("{group} leaves"),
+            Action::Joined { group, .. } => format!("{group} grows"),
+            Action::Left { process } => format!("{} leaves", name(process)),
+            Action::Revised { process } => format!("{} revised", name(process)),
+            Action::GroupRevised { group } => format!("{group} revised"),
             Action::Report { ticket, report } => match &report.result {
                 Ok(done) => format!("#{} {}: {done:?}", ticket.0, report.subject),
                 Err(refusal) => format!("#{} {}: {refusal:?}", ticket.0, report.subject),

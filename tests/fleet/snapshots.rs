@@ -119,11 +119,12 @@ fn an_update_goes_on() {
     };
     let mut scene = Scene::with(vec![program("old", policy()), program("ch", policy())]);
     scene.run("old ch");
-    scene.ask_for(Request::Update {
+    scene.ask_for(Request::Update(Changes {
         removed: vec!["old".into()],
         changed: vec![program("ch", auto.clone())],
         added: vec![program("new", auto)],
-    });
+        ..Changes::default()
+    }));
     assert_eq!(succeed(&mut scene), [""; 0], "it was told to stop already");
     assert_eq!(
         effects(scene.died("old", 0)),
@@ -149,11 +150,12 @@ fn an_update_whose_stops_were_not_recorded_is_carried_out() {
     let mut scene = Scene::with(vec![program("old", policy())]);
     scene.run("old");
     let records = records(&scene.fleet);
-    scene.ask_for(Request::Update {
+    scene.ask_for(Request::Update(Changes {
         removed: vec!["old".into()],
         changed: vec![],
         added: vec![],
-    });
+        ..Changes::default()
+    }));
     scene.fleet = Fleet::restore(scene.fleet.structure(), records).unwrap();
     assert_eq!(effects(scene.tick(0)), ["Stop 15 to old"]);
 }

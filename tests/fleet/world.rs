@@ -4,7 +4,7 @@
 //!
 //! A failure prints its seed: `FLEET_SEED=17 cargo test --test fleet world`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use appctl::config::{Autorestart, Policy, Signal};
@@ -111,12 +111,17 @@ impl World {
 
     /// The fleet and its twin take an event; what it decides happens.
     fn take(&mut self, event: Event) {
-        self.audit.event(&event);
-        let actions = self.decide(event);
-        self.audit.actions(&self.fleet, &actions);
+        let actions = self.decide_audited(event);
         for action in &actions {
             self.perform(action);
         }
+    }
+
+    fn decide_audited(&mut self, event: Event) -> Vec<Action> {
+        self.audit.event(&event);
+        let actions = self.decide(event);
+        self.audit.actions(&self.fleet, &actions);
+        actions
     }
 
     fn decide(&mut self, event: Event) -> Vec<Action> {
@@ -176,6 +181,7 @@ impl World {
                     self.programs.remove(process);
                 }
             }
+            Action::Left { process } => drop(self.programs.remove(process)),
             _ => {}
         }
     }
@@ -253,8 +259,11 @@ impl World {
                 self.die(process);
             }
         }
-        self.take(Event::Tick);
+        let actions = self.decide_audited(Event::Tick);
         self.fleet.check_deadlines(now).unwrap();
+        for action in &actions {
+            self.perform(action);
+        }
     }
 
     fn selector(&mut self) -> Selector {
@@ -297,20 +306,33 @@ impl World {
     }
 
     fn update(&mut self) -> Request {
-        let (mut removed, mut changed, mut added) = (vec![], vec![], vec![]);
+        let mut changes = Changes::default();
         for i in 0..GROUPS {
             let group = self.group(i);
-            match self.dice.roll(6) {
-                0 => removed.push(group.name),
-                1 => changed.push(group),
-                2 => added.push(group),
+            match self.dice.roll(8) {
+                0 => changes.removed.push(group.name),
+                1 => changes.changed.push(group),
+                2 => changes.added.push(group),
+                3 | 4 => changes.revised.push(self.revision(group)),
                 _ => {}
             }
         }
-        Request::Update {
-            removed,
-            changed,
-            added,
+        Request::Update(changes)
+    }
+
+    fn revision(&mut self, group: GroupPolicy) -> Revision {
+        let (mut replaced, mut adjusted) = (BTreeSet::new(), BTreeSet::new());
+        for (name, _) in &group.processes {
+            match self.dice.roll(3) {
+                0 => drop(replaced.insert(name.clone())),
+                1 => drop(adjusted.insert(name.clone())),
+                _ => {}
+            }
+        }
+        Revision {
+            group,
+            replaced,
+            adjusted,
         }
     }
 

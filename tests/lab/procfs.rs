@@ -52,6 +52,16 @@ pub fn command_line(pid: i32) -> String {
         .to_owned()
 }
 
+/// The environment of a process, `KEY=VALUE`.
+pub fn environment(pid: i32) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let variables = bytes.split(|byte| *byte == 0);
+    let variables = variables.filter(|variable| !variable.is_empty());
+    variables
+        .map(|variable| String::from_utf8_lossy(variable).into_owned())
+        .collect()
+}
+
 /// Living processes that have `NAME=value` in their first environment.
 pub fn marked(assignment: &str) -> Vec<(i32, String)> {
     let wanted = assignment.as_bytes();
