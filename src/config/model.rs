@@ -280,6 +280,60 @@ pub struct StreamConfig {
     pub events_enabled: bool,
     /// Send each line to syslog.
     pub syslog: bool,
+    /// In which form its lines are written.
+    pub form: OutputForm,
+}
+
+/// In which form lines are written (our addition).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OutputForm {
+    /// `stdout_format`.
+    pub line: LineFormat,
+    /// `stdout_format_time`.
+    pub time: FormatTime,
+}
+
+/// `stdout_format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum LineFormat {
+    /// `raw`: byte by byte.
+    #[default]
+    Raw,
+    /// `prefix`: time, name and stream before each line.
+    Prefix,
+    /// `json`: an object for each line.
+    Json,
+}
+
+impl LineFormat {
+    /// As it is written in a file.
+    pub fn word(self) -> &'static str {
+        match self {
+            LineFormat::Raw => "raw",
+            LineFormat::Prefix => "prefix",
+            LineFormat::Json => "json",
+        }
+    }
+}
+
+/// `stdout_format_time`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum FormatTime {
+    /// `utc`.
+    #[default]
+    Utc,
+    /// `local`.
+    Local,
+}
+
+impl FormatTime {
+    /// As it is written in a file.
+    pub fn word(self) -> &'static str {
+        match self {
+            FormatTime::Utc => "utc",
+            FormatTime::Local => "local",
+        }
+    }
 }
 
 /// Which output of a program.

@@ -161,6 +161,16 @@ pub const PROGRAM: &[OptionInfo] = &[
     ),
     option("stdout_events_enabled", "false", "emit PROCESS_LOG events"),
     option("stdout_syslog", "false", "send each line to syslog"),
+    option(
+        "stdout_format",
+        "raw",
+        "form of its lines: raw, prefix (time, name, stream), json",
+    ),
+    option(
+        "stdout_format_time",
+        "utc",
+        "time in prefix and json: utc, local",
+    ),
     option("stderr_logfile", "AUTO", "file, AUTO or NONE"),
     option(
         "stderr_logfile_maxbytes",
@@ -180,6 +190,16 @@ pub const PROGRAM: &[OptionInfo] = &[
     ),
     option("stderr_events_enabled", "false", "emit PROCESS_LOG events"),
     option("stderr_syslog", "false", "send each line to syslog"),
+    option(
+        "stderr_format",
+        "raw",
+        "form of its lines: raw, prefix (time, name, stream), json",
+    ),
+    option(
+        "stderr_format_time",
+        "utc",
+        "time in prefix and json: utc, local",
+    ),
 ];
 
 /// What `[fcgi-program:x]` has besides.
@@ -262,6 +282,8 @@ pub fn nearest_value(option: &str, typed: &str) -> Option<&'static str> {
         "stdout_logfile_rotate" | "stderr_logfile_rotate" | "logfile_rotate" => {
             &["hourly", "daily", "weekly", "monthly"]
         }
+        "stdout_format" | "stderr_format" => &["raw", "prefix", "json"],
+        "stdout_format_time" | "stderr_format_time" => &["utc", "local"],
         "stopsignal" => return nearest(typed.trim_start_matches("SIG"), Signal::names()),
         _ => return None,
     };

@@ -8,8 +8,8 @@ use super::event_type::EventType;
 use super::ini::Section;
 use super::logfile;
 use super::model::{
-    Autorestart, FastCgiConfig, GroupKind, LaunchConfig, ListenerConfig, LogTarget, Policy,
-    ProcessConfig, Signal, StreamConfig,
+    Autorestart, FastCgiConfig, FormatTime, GroupKind, LaunchConfig, LineFormat, ListenerConfig,
+    LogTarget, OutputForm, Policy, ProcessConfig, Signal, StreamConfig,
 };
 use super::reader::{Reader, Scope};
 use super::value::{self, Refused};
@@ -258,6 +258,15 @@ fn stream<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, channel: &str) -> Stre
         capture_maxbytes: reader.read(scope, &key("capture_maxbytes"), 0, value::bytes),
         events_enabled: reader.read(scope, &key("events_enabled"), false, value::boolean),
         syslog: reader.read(scope, &key("syslog"), old_syslog, value::boolean),
+        form: OutputForm {
+            line: reader.read(scope, &key("format"), LineFormat::Raw, value::line_format),
+            time: reader.read(
+                scope,
+                &key("format_time"),
+                FormatTime::Utc,
+                value::format_time,
+            ),
+        },
     };
     if stream.logfile == LogTarget::Auto && stream.logfile_config.maxbytes == 0 {
         let option = key("logfile");

@@ -177,6 +177,7 @@ fn of_stream(channel: &str, stream: &StreamConfig, options: &mut Vec<(String, St
         capture_maxbytes,
         events_enabled,
         syslog,
+        form,
     } = stream;
     let mut add =
         |option: &str, value: String| options.push((format!("{channel}_{option}"), value));
@@ -192,6 +193,8 @@ fn of_stream(channel: &str, stream: &StreamConfig, options: &mut Vec<(String, St
     add("capture_maxbytes", bytes(*capture_maxbytes));
     add("events_enabled", events_enabled.to_string());
     add("syslog", syslog.to_string());
+    add("format", form.line.word().to_owned());
+    add("format_time", form.time.word().to_owned());
 }
 
 /// Writes a number of bytes in the largest unit that needs no fraction.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::host::{Host, User};
-use super::model::{Autorestart, LogLevel, LogTarget, Signal, UserSpec};
+use super::model::{Autorestart, FormatTime, LineFormat, LogLevel, LogTarget, Signal, UserSpec};
 use super::paths::{directory_part, expand_home};
 use super::python::{self, IntegerProblem, repr, strip};
 use super::signal::SignalProblem;
@@ -231,6 +231,28 @@ pub fn log_target(host: &dyn Host, text: &str) -> Result<LogTarget, Refused> {
         "" | "none" | "off" | "syslog" => Ok(LogTarget::None),
         "auto" => Ok(LogTarget::Auto),
         _ => path_in_directory(host, text).map(|path| LogTarget::File(path.into())),
+    }
+}
+
+/// `stdout_format`.
+pub fn line_format(text: &str) -> Result<LineFormat, Refused> {
+    match text.to_lowercase().as_str() {
+        "raw" => Ok(LineFormat::Raw),
+        "prefix" => Ok(LineFormat::Prefix),
+        "json" => Ok(LineFormat::Json),
+        _ => refused(format!("not a format: {}", repr(text)), FORMATS),
+    }
+}
+
+/// What `stdout_format` may be.
+const FORMATS: &str = "raw, prefix or json";
+
+/// `stdout_format_time`.
+pub fn format_time(text: &str) -> Result<FormatTime, Refused> {
+    match text.to_lowercase().as_str() {
+        "utc" => Ok(FormatTime::Utc),
+        "local" => Ok(FormatTime::Local),
+        _ => refused(format!("not a time: {}", repr(text)), "utc or local"),
     }
 }
 

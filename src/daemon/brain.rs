@@ -378,6 +378,7 @@ fn main_sink(supervisord: &SupervisordConfig) -> SinkConfig {
         file: supervisord.logfile_config,
         strip_ansi: false,
         repeated_as: None,
+        format: None,
     }
 }
 

@@ -7,12 +7,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{LogLevel, LogTarget, ProcessConfig, StreamConfig, SupervisordConfig};
+use crate::config::{
+    LineFormat, LogLevel, LogTarget, ProcessConfig, StreamConfig, SupervisordConfig,
+};
 use crate::control::Channel;
 use crate::fleet::{ExitStatus, ProcessId, ProcessName, Stamp};
 use crate::keeper::ParkKey;
 use crate::launch::Living;
-use crate::logs::{SinkConfig, StreamId};
+use crate::logs::{Format, SinkConfig, StreamId};
 
 /// The stream of the daemon's own log.
 pub const MAIN_LOG: StreamId = StreamId(0);
@@ -205,6 +207,11 @@ impl Process {
             strip_ansi: supervisord.strip_ansi,
             repeated_as: (supervisord.loglevel <= LogLevel::Debug)
                 .then(|| format!("'{}' {}", self.name.process, channel.word())),
+            format: (stream.form.line != LineFormat::Raw).then(|| Format {
+                form: stream.form,
+                name: self.name.to_string(),
+                stream: channel.word(),
+            }),
         }
     }
 

@@ -9,11 +9,9 @@
 
 use std::time::Duration;
 
+use super::format::{Format, PART_MAX, boundary};
 use super::plane::SinkConfig;
 use super::strip::Strip;
-
-/// Longest line that is waited for.
-const LINE_MAX: usize = 16 * 1024;
 
 /// How long the beginning of a line waits for its end.
 pub(super) const LINE_TIME: Duration = Duration::from_millis(100);
@@ -22,35 +20,51 @@ pub(super) const LINE_TIME: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Chain {
     strip: Option<Strip>,
+    format: Option<Format>,
 }
 
 impl Chain {
     /// The links that a stream of this configuration needs; none if its bytes go as they are.
     pub fn of(config: &SinkConfig) -> Option<Chain> {
-        let looked_at = config.strip_ansi || config.repeated_as.is_some();
+        let looked_at =
+            config.strip_ansi || config.repeated_as.is_some() || config.format.is_some();
         looked_at.then(|| Chain {
             strip: config.strip_ansi.then(Strip::default),
+            format: config.format.clone(),
         })
     }
 
-    /// How many of these bytes, the oldest in the pipe, are to be passed on now: whole lines, so
-    /// that no link is in the middle of something when the brain dies. The beginning of a line
-    /// waits for its end; with `flush`, or when it is very long, it does not.
-    pub fn cut(&self, bytes: &[u8], flush: bool) -> usize {
-        let newline = bytes.iter().rposition(|byte| *byte == b'\n');
-        match newline {
-            Some(at) => at + 1,
-            None if flush || bytes.len() >= LINE_MAX => bytes.len(),
-            None => 0,
-        }
-    }
-
-    /// Passes on what was cut off; what comes out is for the sinks.
-    pub fn pass(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
+    /// What a program meant to say: the bytes without what is not wanted of them.
+    pub fn plain(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
         if let Some(strip) = &mut self.strip {
             strip.strip(&mut bytes);
         }
         bytes
+    }
+
+    /// The form in which plain bytes are written, which came at this moment in microseconds since
+    /// 1970. `goes_on`: more of their last line may come.
+    pub fn formed(&self, plain: Vec<u8>, micros: i64, goes_on: bool) -> Vec<u8> {
+        match &self.format {
+            None => plain,
+            Some(format) => {
+                let mut formed = Vec::with_capacity(plain.len() * 2);
+                format.write(&plain, micros, goes_on, &mut formed);
+                formed
+            }
+        }
+    }
+}
+
+/// How many of these bytes, the oldest in the pipe, are to be passed on now: whole lines, so that no
+/// link is in the middle of something when the brain dies. The beginning of a line waits for its
+/// end; with `flush` it does not, and neither when it is as long as a record may be.
+pub(super) fn cut(bytes: &[u8], flush: bool) -> usize {
+    match bytes.iter().rposition(|byte| *byte == b'\n') {
+        Some(at) => at + 1,
+        None if bytes.len() >= PART_MAX => boundary(&bytes[..PART_MAX]),
+        None if flush => boundary(bytes),
+        None => 0,
     }
 }
 
@@ -60,19 +74,20 @@ mod tests {
 
     #[test]
     fn whole_lines_pass_and_a_beginning_waits() {
-        let chain = Chain { strip: None };
-        let long = vec![b'x'; LINE_MAX];
+        let long = vec![b'x'; PART_MAX];
         let table: &[(&[u8], bool, usize)] = &[
             (b"one\ntwo\n", false, 8),
             (b"one\ntw", false, 4),
             (b"on", false, 0),
             (b"on", true, 2),
             (b"one\ntw", true, 4),
-            (&long, false, LINE_MAX),
+            (&long, false, PART_MAX),
             (&long[1..], false, 0),
+            ("aé".as_bytes(), true, 3),
+            (&"aé".as_bytes()[..2], true, 1),
         ];
         for (bytes, flush, count) in table {
-            assert_eq!(chain.cut(bytes, *flush), *count, "{bytes:?} {flush}");
+            assert_eq!(cut(bytes, *flush), *count, "{bytes:?} {flush}");
         }
     }
 }

@@ -11,6 +11,7 @@
 mod archive;
 pub mod auto;
 mod chain;
+mod format;
 mod line_end;
 mod lines;
 pub mod mainlog;
@@ -29,6 +30,7 @@ mod syslog;
 mod target;
 mod thread;
 
+pub use format::Format;
 pub use lines::{LINE_MAX, Wish};
 pub use merge::{Batch, Merge, Run};
 pub use moments::{Moments, Timeline};

@@ -9,6 +9,7 @@ use async_std::channel::Receiver;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::MemfdFlags;
 
+use super::format::Format;
 use super::moments::{Moments, Timeline};
 use super::splice::Stage;
 use super::thread::Thread;
@@ -32,6 +33,8 @@ pub struct SinkConfig {
     /// Repeat every piece in the main log, under this name such as `'a' stdout` (takes the
     /// transform path): what Supervisor does at level debug.
     pub repeated_as: Option<String>,
+    /// Write lines in this form (takes the transform path); `None`: as they are.
+    pub format: Option<Format>,
 }
 
 /// What the log thread tells. Bounded by the number of streams.

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use rustix::io::{Errno, ioctl_fionread};
 
-use super::chain::{Chain, LINE_TIME};
+use super::chain::{Chain, LINE_TIME, cut};
 use super::mainlog;
 use super::moments::{Moments, NOTE_INTERVAL, Note};
 use super::plane::{SinkConfig, StreamId};
@@ -420,7 +420,7 @@ impl Stream {
         // By what the bytes are before: their new form may exceed the limit by what it adds.
         let upto = limit.and_then(|limit| limit.cut(place.offset, &bytes));
         let upto = upto.filter(|upto| *upto > 0).unwrap_or(bytes.len());
-        let count = chain.cut(&bytes[..upto], *draining || overdue);
+        let count = cut(&bytes[..upto], *draining || overdue);
         if count == 0 {
             held.get_or_insert(now.instant + LINE_TIME);
             return Ok(None);
@@ -433,10 +433,11 @@ impl Stream {
             bytes.truncate(count);
             (stage.begin(self.id, source, count, place)).map_err(Failure::of(reading))?;
         }
-        self.buffer = chain.pass(bytes);
+        let plain = chain.plain(bytes);
         if let Some(name) = &self.sink.config().repeated_as {
-            mainlog::repeat(name, &self.buffer);
+            mainlog::repeat(name, &plain);
         }
+        self.buffer = chain.formed(plain, now.micros, !*draining);
         let last = self.buffer.last().copied();
         self.write_buffer(now)?;
         self.end_chunk(stage)?;
@@ -466,7 +467,8 @@ impl Stream {
             (stage.set_place(place)).map_err(Failure::of("read the pipe of"))?;
         }
         let bytes = (stage.look_at_held()).map_err(Failure::of("read the pipe of"))?;
-        self.buffer = chain.pass(bytes);
+        let plain = chain.plain(bytes);
+        self.buffer = chain.formed(plain, now.micros, true);
         self.write_buffer(now)?;
         self.end_chunk(stage)
     }

@@ -187,6 +187,7 @@ impl Thread {
                 file: LogFileConfig::UNLIMITED,
                 strip_ansi: false,
                 repeated_as: None,
+                format: None,
             };
             let Ok(sink) = Sink::open(discard, now) else {
                 return;
