@@ -231,40 +231,59 @@ fn reread_and_update() {
             &[
                 (
                     "reread",
-                    "- z changed\n- a available\n- m disappeared\nok\n",
+                    "- z changed\n- y available\n- a available\n- m disappeared\nok\n",
                 ),
-                (
-                    "update --whole-groups",
-                    "- gone stopped\n- gone removed\n- chg updated\n- new added\nok\n",
-                ),
-                (
-                    "update --whole-groups nope b",
-                    "- nope error code=no-such-group\n- b added\nerr partial x\n",
-                ),
+                ("status", STATUS),
+                ("stop m:*", "- m stopped\nok\n"),
+                ("remove m", "- m removed\nok\n"),
+                ("stop z:*", "ok\n"),
+                ("remove z", "- z removed\nok\n"),
+                ("add z", "- z added\nok\n"),
+                ("add a", "- a added\nok\n"),
+                ("add y", "- y added\nok\n"),
             ],
             &[
-                ("reread", 0, "a: available\nm: disappeared\nz: changed\n"),
+                (
+                    "reread",
+                    0,
+                    "a: available\nm: disappeared\ny: available\nz: changed\n",
+                ),
                 (
                     "update",
                     0,
-                    "gone: stopped\ngone: removed process group\n\
-                     chg: stopped\nchg: updated process group\nnew: added process group\n",
+                    "m: stopped\nm: removed process group\n\
+                     z: stopped\nz: updated process group\n\
+                     y: added process group\na: added process group\n",
                 ),
                 (
-                    "update nope b",
+                    "update nope a b",
                     1,
-                    "ERROR: no such group: nope\nb: added process group\n",
+                    "ERROR: no such group: nope\na: added process group\n",
                 ),
             ],
         ),
         (
             &[
+                ("reread", "- m disappeared\n- n disappeared\nok\n"),
                 (
-                    "reread",
-                    "- diagnostic=\"c.conf:3: odd\"\nerr cannot-reread it is odd\n",
+                    "stop m:*",
+                    "- m:x error code=signal-failed text=no\nerr signal-failed no\n",
                 ),
-                ("update --whole-groups", "err cannot-reread it is odd\n"),
+                ("stop n:*", "- n stopped\nok\n"),
+                ("remove n", "- n removed\nok\n"),
             ],
+            &[(
+                "update",
+                1,
+                "m: stopped\nm: has problems; not removing\n\
+                 n: stopped\nn: removed process group\n",
+            )],
+        ),
+        (
+            &[(
+                "reread",
+                "- diagnostic=\"c.conf:3: odd\"\nerr cannot-reread it is odd\n",
+            )],
             &[
                 ("reread", 1, "ERROR: CANT_REREAD: it is odd\n"),
                 ("update", 1, "error: CANT_REREAD: it is odd\n"),
@@ -272,7 +291,7 @@ fn reread_and_update() {
             ],
         ),
         (
-            &[("reread", "ok\n"), ("update --whole-groups", "ok\n")],
+            &[("reread", "ok\n")],
             &[
                 ("reread", 0, "No config updates to processes\n"),
                 ("update", 0, ""),
@@ -331,7 +350,6 @@ fn shutting_down() {
         "shutdown",
         "reload --all",
         "reread",
-        "update --whole-groups",
         "avail",
         "add a",
         "stop a",
@@ -429,8 +447,7 @@ fn following() {
         ("maintail -f", "/mainlogtail"),
     ] {
         let seen = fake.supervisorctl(line);
-        // Supervisor's client takes it for an end of the log.
-        assert_eq!((seen.code, seen.out.as_str()), (Some(0), press));
+        assert_eq!((seen.code, seen.out.as_str()), (Some(1), press));
         assert_eq!(
             seen.err,
             format!("{url}{path} Cannot read, status code 404\n")

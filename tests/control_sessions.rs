@@ -271,6 +271,7 @@ fn a_turn_that_takes_nothing_is_called_busy_and_one_that_ended_gone() {
         appctl::control::server::Rooms {
             questions,
             http: None,
+            guarded: false,
         },
     );
     async_std::task::spawn(serving);

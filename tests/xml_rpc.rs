@@ -92,10 +92,10 @@ fn passwords_are_asked_for() {
     // printf secret | sha1sum
     let hashed = "{SHA}e5e9fa1ba31ecd1ae84f75caaa474f3a663f05f4";
     let guarded = format!("[unix_http_server]\nusername=user\npassword={hashed}\n");
-    lab.write(
-        "supervisord.conf",
-        &text.replacen("[unix_http_server]\n", &guarded, 1),
-    );
+    let guarded = text.replacen("[unix_http_server]\n", &guarded, 1);
+    let login = "[supervisorctl]\nusername=user\npassword=secret\n";
+    let known = guarded.replacen("[supervisorctl]\n", login, 1);
+    lab.write("supervisord.conf", &known);
     lab.start();
     let ask = |more: &str| {
         let request = post(&call("supervisor.getPID"), more);
@@ -115,6 +115,19 @@ fn passwords_are_asked_for() {
         let asks = answer.contains("www-authenticate: Basic realm=\"default\"");
         assert_eq!(asks, code == "401", "{answer}");
     }
+    // Supervisor's client has to know it, also where the line protocol would let root in.
+    assert_eq!(lab.ctl("status off").code, 3);
+    lab.write("supervisord.conf", &guarded);
+    lab.expect("status off", 1, "Server requires authentication\n");
+    for (login, code) in [("-u user -p wrong", 1), ("-u user -p secret", 3)] {
+        assert_eq!(
+            lab.ctl(&format!("{login} status off")).code,
+            code,
+            "{login}"
+        );
+    }
+    let greeting = exchange(UnixStream::connect(lab.socket()).unwrap(), b"hello\nquit\n");
+    assert!(greeting.contains(" password=required\nok"), "{greeting}");
     lab.shut_down();
 }
 

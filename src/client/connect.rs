@@ -4,6 +4,11 @@
 //! replaced. A `hello` that is answered proves that a brain has it; a connection that a dying
 //! brain took with it is made again, until the time is up.
 //!
+//! A client of Supervisor may meet Supervisor itself, which speaks HTTP only, and a socket with a
+//! password. [`greet`] finds out: it says `hello`, which Supervisor takes for the beginning of a
+//! request and waits for the rest of, without a word in its log. Whoever does not answer soon is
+//! asked in HTTP for who it is; ours says so, and is waited for.
+//!
 //! Must never: start a daemon, change anything.
 
 use std::fmt;
@@ -13,12 +18,18 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::http;
 use super::interrupt::Interrupts;
 use super::session::{Lost, Session, Step};
 use super::words::Unreached;
+use crate::control::codes::Code;
 
 /// How long a daemon that accepts may take to say hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a server may take to say hello before it is asked in HTTP who it is. Ours takes much
+/// less, unless the machine is busy.
+const HELLO_SOON: Duration = Duration::from_millis(20);
 
 /// How long to wait before a connection that broke is made again.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
@@ -129,6 +140,58 @@ fn connect_failure(path: &Path, error: &io::Error, f: &mut fmt::Formatter<'_>) -
     }
 }
 
+/// What a server says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Greeting {
+    /// It stops everything, to end or to start over.
+    pub leaving: bool,
+    /// It serves Supervisor's clients.
+    pub serves_supervisor: bool,
+    /// Supervisor's clients have to know a password here.
+    pub asks_password: bool,
+}
+
+/// What is spoken at an address.
+#[derive(Debug)]
+pub enum Spoken {
+    /// The line protocol; the conversation has begun.
+    Line(Session, Greeting),
+    /// HTTP, to be begun.
+    Http,
+}
+
+/// Finds out what is spoken on a unix socket, for a client of Supervisor.
+pub fn greet(path: &Path, interrupts: Option<Rc<Interrupts>>) -> Result<Spoken, Unreachable> {
+    let deadline = Instant::now() + HELLO_WITHIN;
+    loop {
+        let mut session = connected(path, interrupts.clone())?;
+        let soon = Instant::now() + HELLO_SOON;
+        let mut answer = session
+            .send(&["hello"])
+            .and_then(|()| hello(&mut session, soon));
+        if let Err(Lost::TimedOut) = answer {
+            if !http::is_ours(path, deadline) {
+                return Ok(Spoken::Http);
+            }
+            answer = hello(&mut session, deadline);
+        }
+        match answer {
+            Ok(Hello::Greeting(greeting)) if greeting.asks_password => return Ok(Spoken::Http),
+            Ok(Hello::Greeting(greeting)) => return Ok(Spoken::Line(session, greeting)),
+            Ok(Hello::Denied(_)) => return Ok(Spoken::Http),
+            Err(Lost::Closed) if Instant::now() < deadline => std::thread::sleep(AGAIN_AFTER),
+            Err(lost) => return Err(Unreachable::Silent(path.to_path_buf(), lost)),
+        }
+    }
+}
+
+fn connected(path: &Path, interrupts: Option<Rc<Interrupts>>) -> Result<Session, Unreachable> {
+    match UnixStream::connect(path) {
+        Ok(stream) => Ok(Session::new(stream, interrupts)),
+        Err(error) => Err(Unreachable::Connect(path.to_path_buf(), error)),
+    }
+}
+
 /// Opens a conversation with the daemon at `address`.
 pub fn open(address: &Address, interrupts: Option<Rc<Interrupts>>) -> Result<Session, Unreachable> {
     let path = match address {
@@ -137,29 +200,54 @@ pub fn open(address: &Address, interrupts: Option<Rc<Interrupts>>) -> Result<Ses
     };
     let deadline = Instant::now() + HELLO_WITHIN;
     loop {
-        let stream =
-            UnixStream::connect(path).map_err(|error| Unreachable::Connect(path.clone(), error))?;
-        let mut session = Session::new(stream, interrupts.clone());
-        match hello(&mut session, deadline) {
-            Ok(()) => return Ok(session),
+        let mut session = connected(path, interrupts.clone())?;
+        let answer = session
+            .send(&["hello"])
+            .and_then(|()| hello(&mut session, deadline));
+        match answer {
+            Ok(Hello::Greeting(_)) => return Ok(session),
+            Ok(Hello::Denied(why)) => {
+                return Err(Unreachable::Silent(path.clone(), Lost::Protocol(why)));
+            }
             Err(Lost::Closed) if Instant::now() < deadline => std::thread::sleep(AGAIN_AFTER),
             Err(lost) => return Err(Unreachable::Silent(path.clone(), lost)),
         }
     }
 }
 
-/// The first exchange of a conversation. Rows may come with it; nobody here needs them.
-fn hello(session: &mut Session, deadline: Instant) -> Result<(), Lost> {
-    session.send(&["hello"])?;
+/// The answer to `hello`.
+enum Hello {
+    Greeting(Greeting),
+    /// It does not talk to us, for this reason.
+    Denied(String),
+}
+
+/// Reads the answer to `hello`.
+fn hello(session: &mut Session, deadline: Instant) -> Result<Hello, Lost> {
+    let mut greeting = Greeting {
+        leaving: false,
+        serves_supervisor: true,
+        asks_password: false,
+    };
     loop {
         match session.next(Some(deadline))? {
-            Step::Done(_) => return Ok(()),
+            Step::Done(_) => return Ok(Hello::Greeting(greeting)),
+            Step::Failed { code, text } if code == Code::Denied.name() => {
+                return Ok(Hello::Denied(text));
+            }
             Step::Failed { code, text } => {
                 return Err(Lost::Protocol(format!(
                     "it refused to talk: {text} ({code})"
                 )));
             }
-            Step::Row(_) | Step::Raw { .. } => {}
+            Step::Row(row) => {
+                greeting = Greeting {
+                    leaving: row.field("state").is_some(),
+                    serves_supervisor: row.field("rpcinterface").is_none(),
+                    asks_password: row.field("password").is_some(),
+                };
+            }
+            Step::Raw { .. } => {}
         }
     }
 }

@@ -117,9 +117,17 @@ impl Daemon {
         }
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> &Address {
-        &self.address
+    /// A daemon with which a conversation has begun.
+    pub fn greeted(
+        address: Address,
+        session: Session,
+        interrupts: Option<Rc<Interrupts>>,
+    ) -> Daemon {
+        Daemon {
+            address,
+            interrupts,
+            session: Some(session),
+        }
     }
 
     /// From here on Ctrl-C ends the waiting for an answer instead of this process. Without
@@ -140,11 +148,6 @@ impl Daemon {
     /// because the daemon may be replaced in between.
     pub fn hang_up(&mut self) {
         self.session = None;
-    }
-
-    /// Makes sure that the daemon can be reached.
-    pub fn reach(&mut self) -> Result<(), Trouble> {
-        self.session().map(drop)
     }
 
     /// One more connection, for an answer that does not end.
@@ -196,12 +199,6 @@ impl Daemon {
             .iter()
             .filter_map(|row| ProcessView::try_from(row).ok());
         views.map(|view| view.name).collect()
-    }
-
-    /// Talks to another daemon from here on.
-    pub fn move_to(&mut self, address: Address) {
-        self.hang_up();
-        self.address = address;
     }
 
     fn session(&mut self) -> Result<&mut Session, Trouble> {

@@ -102,6 +102,25 @@ pub fn ask_yes_no(question: &str, input: &mut Input, interrupts: Option<&Interru
     }
 }
 
+/// Asks for something that is not shown while it is typed.
+pub fn ask_hidden(question: &str, input: &mut Input, interrupts: Option<&Interrupts>) -> Line {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    super::output::text(question);
+    let stdin = io::stdin();
+    let before = tcgetattr(&stdin).ok();
+    if let Some(mut quiet) = before.clone() {
+        quiet.local_modes.remove(LocalModes::ECHO);
+        // Without that it is shown, which is better than not to be asked.
+        let _ = tcsetattr(&stdin, OptionalActions::Flush, &quiet);
+    }
+    let line = input.line(interrupts);
+    if let Some(before) = before {
+        let _ = tcsetattr(&stdin, OptionalActions::Flush, &before);
+        super::output::line("");
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

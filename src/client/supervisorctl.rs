@@ -1,45 +1,56 @@
-//! The commands of `supervisorctl` over our line protocol, one process after the other as
-//! Supervisor does them. What is said comes from [`words`](super::words).
+//! The commands of `supervisorctl`, one process after the other as Supervisor does them. What is
+//! asked goes through [`Server`], what is said comes from [`words`](super::words).
 //!
-//! Must never: word a sentence itself.
+//! Must never: word a sentence itself, know what a server speaks.
 
 use std::rc::Rc;
 
 use super::connect::Address;
-use super::dialogue::{Daemon, Item, Refused, Report, Trouble, first_word};
-use super::input::{Input, ask_yes_no};
+use super::dialogue;
+use super::input::{Input, Line, ask_hidden, ask_yes_no};
 use super::interrupt::Interrupts;
 use super::output;
 use super::render;
+use super::server::{self, Asked, Login, Server, Trouble};
 use super::shell::{Completion, Dialect, Flow};
 use super::supervisorctl_help as help;
 use super::words::{self, Deed, Said};
 use crate::control::ProcessView;
-use crate::control::line::Row;
 
-/// A `supervisorctl` with its daemon and its exit status so far.
+/// A `supervisorctl` with its server and its exit status so far.
 #[derive(Debug)]
 pub struct Supervisorctl {
-    pub(super) daemon: Daemon,
+    address: Address,
+    login: Login,
+    interrupts: Option<Rc<Interrupts>>,
+    server: Option<Box<dyn Server>>,
     prompt: String,
-    /// `shutdown` and `reload` ask first.
-    confirm: bool,
+    /// There is somebody to be asked: for a password, and before `shutdown` and `reload`.
+    interactive: bool,
     pub(super) status: u8,
 }
 
 /// Why a command was given up; it has been said already.
-pub(super) struct Stop;
+pub(super) enum Stop {
+    /// The server wants a user name and a password.
+    LoginNeeded,
+    /// Anything else.
+    Said,
+}
 
 /// What a command comes to. `Err`: it was given up before its end.
 pub(super) type Outcome = Result<(), Stop>;
 
 impl Supervisorctl {
-    /// A `supervisorctl` for the daemon at this address.
-    pub fn new(address: Address, prompt: String, confirm: bool) -> Supervisorctl {
+    /// A `supervisorctl` for the server at this address.
+    pub fn new(address: Address, login: Login, prompt: String, interactive: bool) -> Supervisorctl {
         Supervisorctl {
-            daemon: Daemon::at(address),
+            address,
+            login,
+            interrupts: None,
+            server: None,
             prompt,
-            confirm,
+            interactive,
             status: 0,
         }
     }
@@ -65,19 +76,29 @@ impl Supervisorctl {
                 return Flow::Leave;
             }
             "help" => output::line(&help::help(argument)),
-            "open" => self.open(argument),
-            _ => {
-                if self.run(command, &names, input).is_none() {
-                    self.say(words::unknown_syntax(line));
+            _ => loop {
+                match self.run(command, argument, &names, input) {
+                    None => self.say(words::unknown_syntax(line)),
+                    Some(Err(Stop::LoginNeeded)) if self.interactive && self.ask_login(input) => {
+                        continue;
+                    }
+                    Some(_) => {}
                 }
-            }
+                break;
+            },
         }
         Flow::Continue
     }
 
-    /// Runs a command that needs the daemon; `None` if there is no such command.
-    fn run(&mut self, command: &str, names: &[&str], input: &mut Input) -> Option<()> {
-        let outcome = match command {
+    /// Runs a command that needs a server; `None` if there is no such command.
+    fn run(
+        &mut self,
+        command: &str,
+        argument: &str,
+        names: &[&str],
+        input: &mut Input,
+    ) -> Option<Outcome> {
+        Some(match command {
             "status" => self.show_status(names),
             "start" => self.deed(Deed::Start, names),
             "stop" => self.deed(Deed::Stop, names),
@@ -98,12 +119,11 @@ impl Supervisorctl {
             "shutdown" => self.shutdown(input),
             "version" => self.version(),
             "update" => self.update(names),
-            "add" | "remove" => self.each_group(command, names),
+            "add" => self.add(names),
+            "remove" => self.remove(names),
+            "open" => self.open(argument),
             _ => return None,
-        };
-        // A command that was given up has said why.
-        let _ = outcome;
-        Some(())
+        })
     }
 
     pub(super) fn say(&mut self, said: Said) {
@@ -113,93 +133,101 @@ impl Supervisorctl {
         }
     }
 
-    pub(super) fn give_up(&mut self, command: &str, trouble: Trouble) -> Stop {
-        match &trouble {
-            Trouble::Unreachable(unreachable) => {
-                let url = self.daemon.address().url();
-                self.say(words::unreached(command, &url, &unreachable.unreached()));
+    /// The server, reached if it was not yet.
+    pub(super) fn server(&mut self, command: &str) -> Result<&mut dyn Server, Stop> {
+        if self.server.is_none() {
+            match server::reach(&self.address, &self.login, self.interrupts.clone()) {
+                Ok(server) => self.server = Some(server),
+                Err(trouble) => return Err(self.give_up(command, trouble)),
             }
-            Trouble::Lost(_) => self.say(Said::badly(
-                format!("error: {trouble}"),
-                words::exit::GENERIC,
-            )),
         }
-        Stop
+        match &mut self.server {
+            Some(server) => Ok(server.as_mut()),
+            None => Err(Stop::Said),
+        }
     }
 
-    /// Makes sure of the daemon before anything is said about arguments, as Supervisor does.
-    pub(super) fn reach(&mut self, command: &str) -> Outcome {
-        let reached = self.daemon.reach();
-        reached.map_err(|trouble| self.give_up(command, trouble))
+    /// Makes sure of the server before anything is said about arguments, as Supervisor does.
+    pub(super) fn check(&mut self, command: &str) -> Result<&mut dyn Server, Stop> {
+        let checked = self.server(command)?.check();
+        if let Err(trouble) = checked {
+            return Err(self.give_up(command, trouble));
+        }
+        self.server(command)
     }
 
-    pub(super) fn rows(
+    /// What a server answered, unless it did not.
+    pub(super) fn answer<T>(
         &mut self,
         command: &str,
-        words: &[&str],
-    ) -> Result<Result<Vec<Row>, Refused>, Stop> {
-        let answer = self.daemon.rows(words);
+        ask: impl FnOnce(&mut dyn Server) -> Asked<T>,
+    ) -> Result<Result<T, dialogue::Refused>, Stop> {
+        let answer = ask(self.server(command)?);
         answer.map_err(|trouble| self.give_up(command, trouble))
     }
 
-    pub(super) fn ask(
-        &mut self,
-        command: &str,
-        words: &[&str],
-    ) -> Result<Result<String, Refused>, Stop> {
-        let answer = self.daemon.ask(words, |_| {});
-        answer.map_err(|trouble| self.give_up(command, trouble))
+    /// Where the server is, as Supervisor shows it.
+    pub(super) fn url(&self) -> String {
+        self.address.url()
+    }
+
+    pub(super) fn give_up(&mut self, command: &str, trouble: Trouble) -> Stop {
+        self.server = None;
+        let said = match trouble {
+            Trouble::LoginNeeded => {
+                self.say(words::login_needed());
+                return Stop::LoginNeeded;
+            }
+            Trouble::Unreached(why) => words::unreached(command, &self.url(), &why),
+            Trouble::NoInterface => words::no_interface(command),
+            Trouble::OtherVersion(version) => words::other_version(command, &version),
+            Trouble::Refused(refused) => words::failed(&refused),
+            Trouble::Lost(lost) => {
+                let trouble = dialogue::Trouble::Lost(lost);
+                Said::badly(format!("error: {trouble}"), words::exit::GENERIC)
+            }
+        };
+        self.say(said);
+        Stop::Said
+    }
+
+    /// Asks for a user name and a password; `false` if nobody answers.
+    fn ask_login(&mut self, input: &mut Input) -> bool {
+        let interrupts = self.interrupts.clone();
+        output::text("Username:");
+        let Line::Text(user) = input.line(interrupts.as_deref()) else {
+            return false;
+        };
+        let Line::Text(password) = ask_hidden("Password:", input, interrupts.as_deref()) else {
+            return false;
+        };
+        output::line("");
+        self.login = Login { user, password };
+        true
+    }
+
+    /// From here on Ctrl-C ends the waiting for an answer instead of this process. Without SIGINT
+    /// to be had, it goes on ending the process.
+    pub(super) fn watch_interrupts(&mut self) {
+        if self.interrupts.is_none() {
+            self.interrupts = Interrupts::watch().ok().map(Rc::new);
+            self.server = None;
+        }
     }
 
     /// Asks before something that cannot be undone, in a shell.
     pub(super) fn sure(&self, question: &str, input: &mut Input) -> bool {
-        !self.confirm || ask_yes_no(question, input, self.daemon.interrupts().as_deref())
-    }
-
-    /// Sends a request and says what became of each process or group as it is reported. What the
-    /// last line refuses is handed back, unless the reports have told it already.
-    pub(super) fn reports(
-        &mut self,
-        command: &str,
-        words: &[&str],
-        said: impl Fn(&Report) -> Option<Said>,
-    ) -> Result<Option<Refused>, Stop> {
-        let mut status = 0;
-        let mut told = false;
-        let answer = self.daemon.ask(words, |item| {
-            let Item::Row(row) = item else { return };
-            let Some(report) = Report::of(&row) else {
-                return;
-            };
-            told |= report.result.is_err();
-            if let Some(said) = said(&report) {
-                output::line(&said.text);
-                if said.status != 0 {
-                    status = said.status;
-                }
-            }
-        });
-        if status != 0 {
-            self.status = status;
-        }
-        match answer {
-            Ok(ending) => Ok(ending.err().filter(|_| !told)),
-            Err(trouble) => Err(self.give_up(command, trouble)),
-        }
+        !self.interactive || ask_yes_no(question, input, self.interrupts.as_deref())
     }
 
     /// All processes, by group and name.
     pub(super) fn processes(&mut self, command: &str) -> Result<Vec<ProcessView>, Stop> {
-        match self.rows(command, &["status"])? {
-            Ok(rows) => {
-                let mut views: Vec<ProcessView> =
-                    rows.iter().filter_map(|row| row.try_into().ok()).collect();
-                views.sort_by(|a, b| a.name.cmp(&b.name));
-                Ok(views)
-            }
+        self.check(command)?;
+        match self.answer(command, |server| server.processes())? {
+            Ok(views) => Ok(views),
             Err(refused) => {
                 self.say(words::failed(&refused));
-                Err(Stop)
+                Err(Stop::Said)
             }
         }
     }
@@ -227,8 +255,9 @@ impl Supervisorctl {
 
     fn pid(&mut self, names: &[&str]) -> Outcome {
         if names.is_empty() {
-            match self.rows("pid", &["pid"])? {
-                Ok(rows) => output::line(first_word(&rows)),
+            self.check("pid")?;
+            match self.answer("pid", |server| server.pid())? {
+                Ok(pid) => output::line(&pid),
                 Err(refused) => self.say(words::failed(&refused)),
             }
             return Ok(());
@@ -252,23 +281,27 @@ impl Supervisorctl {
         Ok(())
     }
 
-    /// The daemon's own version is not what scripts that ask here compare with.
     fn version(&mut self) -> Outcome {
-        self.reach("version")?;
-        output::line(words::SUPERVISOR_VERSION);
+        self.check("version")?;
+        match self.answer("version", |server| server.version())? {
+            Ok(version) => output::line(&version),
+            Err(refused) => self.say(words::failed(&refused)),
+        }
         Ok(())
     }
 
-    fn open(&mut self, url: &str) {
+    fn open(&mut self, url: &str) -> Outcome {
         let scheme = url.split_once("://").map(|(scheme, _)| scheme);
         let (Some("unix" | "http"), Some(address)) = (scheme, Address::of_url(url)) else {
             self.say(words::open_refused());
-            return;
+            return Ok(());
         };
         let before = self.status;
-        self.daemon.move_to(address);
-        let _ = self.show_status(&[]);
+        self.server = None;
+        self.address = address;
+        let outcome = self.show_status(&[]);
         self.status = before;
+        outcome
     }
 }
 
@@ -278,13 +311,14 @@ impl Dialect for Supervisorctl {
     }
 
     fn enter(&mut self) -> Option<Rc<Interrupts>> {
-        self.daemon.watch_interrupts();
-        self.daemon.interrupts()
+        self.watch_interrupts();
+        self.interrupts.clone()
     }
 
     fn run(&mut self, line: &str, input: &mut Input) -> Flow {
         let flow = self.command(line, input);
-        self.daemon.hang_up();
+        // The server may be replaced before the next one.
+        self.server = None;
         flow
     }
 
@@ -303,7 +337,10 @@ impl Dialect for Supervisorctl {
     }
 
     fn names(&mut self) -> Vec<crate::fleet::ProcessName> {
-        self.daemon.names()
+        let server = server::reach(&self.address, &self.login, self.interrupts.clone());
+        let views = server.and_then(|mut server| server.processes());
+        let views = views.ok().and_then(Result::ok).unwrap_or_default();
+        views.into_iter().map(|view| view.name).collect()
     }
 }
 

@@ -1,111 +1,91 @@
 //! The commands of `supervisorctl` that change something.
 
-use super::dialogue::{Refused, Report, request};
+use std::collections::BTreeSet;
+
 use super::input::Input;
 use super::output;
 use super::render;
-use super::supervisorctl::{Outcome, Supervisorctl, named};
+use super::server::{Order, Target};
+use super::supervisorctl::{Outcome, Stop, Supervisorctl};
 use super::words::{self, Deed};
-use crate::control::answer::difference;
+use crate::control::DifferenceKind;
 use crate::control::codes::Code;
-use crate::control::{AvailView, DifferenceKind};
 
 impl Supervisorctl {
     /// `start`, `stop` and `clear`: one request for each word, unless it is `all`.
     pub(super) fn deed(&mut self, deed: Deed, names: &[&str]) -> Outcome {
-        self.reach(deed.verb())?;
+        self.check(deed.verb())?;
         if names.is_empty() {
             self.say(deed.nothing_named());
             return Ok(());
         }
-        self.deed_on_each(deed, &[deed.verb()], names)
+        self.deed_on_each(Order { deed, signal: "" }, names)
     }
 
-    fn deed_on_each(&mut self, deed: Deed, verb: &[&str], names: &[&str]) -> Outcome {
+    fn deed_on_each(&mut self, order: Order<'_>, names: &[&str]) -> Outcome {
         if names.contains(&"all") {
-            return self.deed_on(deed, verb, "all");
+            return self.deed_on(order, "all");
         }
         for name in names {
-            self.deed_on(deed, verb, name)?;
+            self.deed_on(order, name)?;
         }
         Ok(())
     }
 
-    fn deed_on(&mut self, deed: Deed, verb: &[&str], name: &str) -> Outcome {
-        let words = request(verb, &[name]);
-        let refused = self.reports(deed.verb(), &words, |report| {
-            Some(match &report.result {
-                Ok(_) => words::done(deed, &report.subject),
-                Err(refused) => words::refused(deed, &report.subject, refused),
+    fn deed_on(&mut self, order: Order<'_>, name: &str) -> Outcome {
+        let deed = order.deed;
+        let mut status = 0;
+        let answer = self.answer(deed.verb(), |server| {
+            server.carry_out(order, Target::of(name), &mut |report| {
+                let said = match &report.result {
+                    Ok(_) => words::done(deed, &report.subject),
+                    Err(refused) => words::refused(deed, &report.subject, refused),
+                };
+                output::line(&said.text);
+                if said.status != 0 {
+                    status = said.status;
+                }
             })
-        })?;
-        match refused {
-            None => Ok(()),
-            Some(refused) if refused.code == Code::BadSignal => self.bad_signal(name),
-            Some(refused) => {
-                self.say(words::refused(deed, name, &refused));
-                Ok(())
-            }
+        });
+        if status != 0 {
+            self.status = status;
         }
+        if let Err(refused) = answer? {
+            self.say(words::refused(deed, name, &refused));
+        }
+        Ok(())
     }
 
     /// Stops everything named, then starts everything named.
     pub(super) fn restart(&mut self, names: &[&str]) -> Outcome {
-        self.reach("restart")?;
+        self.check("restart")?;
         if names.is_empty() {
             self.say(words::restart_nothing_named());
             return Ok(());
         }
-        self.deed_on_each(Deed::Stop, &["stop"], names)?;
-        self.deed_on_each(Deed::Start, &["start"], names)
-    }
-
-    pub(super) fn signal(&mut self, names: &[&str]) -> Outcome {
-        self.reach("signal")?;
-        let [signal, names @ ..] = names else {
-            self.say(Deed::Signal.nothing_named());
-            return Ok(());
-        };
-        if names.is_empty() {
-            self.say(Deed::Signal.nothing_named());
-            return Ok(());
-        }
-        self.deed_on_each(Deed::Signal, &["signal", signal], names)
-    }
-
-    /// Supervisor looks for the process before it looks at the signal, and reports a bad signal
-    /// once for every process that it would have gone to.
-    fn bad_signal(&mut self, name: &str) -> Outcome {
-        let all = self.processes("signal")?;
-        let several = name == "all" || words::names_group(name);
-        let found = match name {
-            "all" => all.iter().collect(),
-            _ => named(&all, name),
-        };
-        if found.is_empty() && name != "all" {
-            let code = if several {
-                Code::NoSuchGroup
-            } else {
-                Code::NoSuchProcess
-            };
-            let unknown = Refused::new(code.name(), code.meaning());
-            self.say(words::refused(Deed::Signal, name, &unknown));
-        }
-        let bad = Refused::new(Code::BadSignal.name(), Code::BadSignal.meaning());
-        for view in found {
-            if !several || view.state.is_signallable() {
-                let subject = view.name.to_string();
-                self.say(words::refused(Deed::Signal, &subject, &bad));
-            }
+        for deed in [Deed::Stop, Deed::Start] {
+            self.deed_on_each(Order { deed, signal: "" }, names)?;
         }
         Ok(())
     }
 
+    pub(super) fn signal(&mut self, names: &[&str]) -> Outcome {
+        self.check("signal")?;
+        match names {
+            [] | [_] => {
+                self.say(Deed::Signal.nothing_named());
+                Ok(())
+            }
+            [signal, names @ ..] => {
+                let deed = Deed::Signal;
+                self.deed_on_each(Order { deed, signal }, names)
+            }
+        }
+    }
+
     pub(super) fn avail(&mut self) -> Outcome {
-        match self.rows("avail", &["avail"])? {
-            Ok(rows) => {
-                let mut views: Vec<AvailView> =
-                    rows.iter().filter_map(|row| row.try_into().ok()).collect();
+        match self.answer("avail", |server| server.available())? {
+            Ok(mut views) => {
                 views.sort_by(|a, b| a.name.process.cmp(&b.name.process));
                 for view in &views {
                     output::line(&render::avail_line(view));
@@ -117,10 +97,8 @@ impl Supervisorctl {
     }
 
     pub(super) fn reread(&mut self) -> Outcome {
-        match self.rows("reread", &["reread"])? {
-            Ok(rows) => {
-                let mut differences: Vec<(String, DifferenceKind)> =
-                    rows.iter().filter_map(|row| difference(row).ok()).collect();
+        match self.answer("reread", |server| server.reread())? {
+            Ok(mut differences) => {
                 differences.sort_by(|a, b| a.0.cmp(&b.0));
                 for (group, kind) in &differences {
                     output::line(&words::difference(group, *kind));
@@ -134,39 +112,102 @@ impl Supervisorctl {
         Ok(())
     }
 
+    /// Follows the configuration group by group, as Supervisor's client does: what disappeared,
+    /// what changed, what is new. (`appctl update` does it in one step, all groups at once.)
     pub(super) fn update(&mut self, names: &[&str]) -> Outcome {
-        let names = if names.contains(&"all") {
-            &[][..]
-        } else {
-            names
+        let differences = match self.answer("update", |server| server.reread())? {
+            Ok(differences) => differences,
+            Err(refused) => {
+                self.say(words::reread_refused("update", &refused));
+                return Ok(());
+            }
         };
-        self.groups("update", names)
-    }
-
-    /// `add` and `remove`: one request for each word.
-    pub(super) fn each_group(&mut self, command: &str, names: &[&str]) -> Outcome {
-        for name in names {
-            self.groups(command, &[name])?;
+        let wanted: BTreeSet<&str> = match names.contains(&"all") {
+            true => BTreeSet::new(),
+            false => names.iter().copied().collect(),
+        };
+        if !wanted.is_empty() {
+            let views = self.answer("update", |server| server.processes())?;
+            let mut known: BTreeSet<String> = views
+                .unwrap_or_default()
+                .into_iter()
+                .map(|view| view.name.group)
+                .collect();
+            let added = differences
+                .iter()
+                .filter(|(_, kind)| *kind == DifferenceKind::Available);
+            known.extend(added.map(|(group, _)| group.clone()));
+            for group in wanted.iter().filter(|group| !known.contains(**group)) {
+                self.say(words::update_unknown(group));
+            }
+        }
+        for kind in [
+            DifferenceKind::Disappeared,
+            DifferenceKind::Changed,
+            DifferenceKind::Available,
+        ] {
+            for (group, of_kind) in &differences {
+                if *of_kind == kind && (wanted.is_empty() || wanted.contains(group.as_str())) {
+                    self.update_group(group, kind)?;
+                }
+            }
         }
         Ok(())
     }
 
-    fn groups(&mut self, command: &str, names: &[&str]) -> Outcome {
-        let words = match command {
-            // Supervisor knows no smaller thing to replace than a group.
-            "update" => request(&[command, "--whole-groups"], names),
-            _ => request(&[command], names),
-        };
-        let said = |Report { subject, result }: &Report| match result {
-            Ok(word) if word == "stopped" => None,
-            Ok(word) => Some(words::group_done(command, subject, word)),
-            Err(refused) => Some(words::group_refused(command, subject, refused)),
-        };
-        if let Some(refused) = self.reports(command, &words, said)? {
-            self.say(match (command, names) {
-                ("add" | "remove", [name]) => words::group_refused(command, name, &refused),
-                _ => words::reread_refused(command, &refused),
-            });
+    fn update_group(&mut self, group: &str, kind: DifferenceKind) -> Outcome {
+        if kind != DifferenceKind::Available {
+            let mut failed = false;
+            let deed = Deed::Stop;
+            let order = Order { deed, signal: "" };
+            let stopped = self.answer("update", |server| {
+                server.carry_out(order, Target::Group(group), &mut |report| {
+                    let code = report.result.as_ref().err().map(|refused| refused.code);
+                    failed |= matches!(code, Some(Code::Failed | Code::SignalFailed));
+                })
+            })?;
+            if let Err(refused) = stopped {
+                self.say(words::group_refused("update", group, &refused));
+                return Err(Stop::Said);
+            }
+            output::line(&words::group_stopped(group));
+            if failed && kind == DifferenceKind::Disappeared {
+                self.say(words::update_stuck(group));
+                return Ok(());
+            }
+            let removed = self.answer("update", |server| server.remove(group))?;
+            if let Err(refused) = removed {
+                self.say(words::group_refused("update", group, &refused));
+                return Err(Stop::Said);
+            }
+        }
+        if kind != DifferenceKind::Disappeared {
+            let added = self.answer("update", |server| server.add(group))?;
+            if let Err(refused) = added {
+                self.say(words::group_refused("update", group, &refused));
+                return Err(Stop::Said);
+            }
+        }
+        output::line(&words::group_done(group, kind));
+        Ok(())
+    }
+
+    pub(super) fn add(&mut self, names: &[&str]) -> Outcome {
+        for name in names {
+            match self.answer("add", |server| server.add(name))? {
+                Ok(()) => output::line(&words::group_done(name, DifferenceKind::Available)),
+                Err(refused) => self.say(words::group_refused("add", name, &refused)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, names: &[&str]) -> Outcome {
+        for name in names {
+            match self.answer("remove", |server| server.remove(name))? {
+                Ok(()) => output::line(&words::group_done(name, DifferenceKind::Disappeared)),
+                Err(refused) => self.say(words::group_refused("remove", name, &refused)),
+            }
         }
         Ok(())
     }
@@ -175,7 +216,7 @@ impl Supervisorctl {
         if !self.sure(words::REALLY_RELOAD, input) {
             return Ok(());
         }
-        let outcome = self.ask("reload", &["reload", "--all"])?;
+        let outcome = self.answer("reload", |server| server.restart())?;
         self.say(words::reloaded(outcome));
         Ok(())
     }
@@ -184,7 +225,7 @@ impl Supervisorctl {
         if !self.sure(words::REALLY_SHUT_DOWN, input) {
             return Ok(());
         }
-        let outcome = self.ask("shutdown", &["shutdown"])?;
+        let outcome = self.answer("shutdown", |server| server.shut_down())?;
         self.say(words::shut_down(outcome));
         Ok(())
     }

@@ -1,10 +1,9 @@
 //! `tail`, `maintail` and `fg` of `supervisorctl`.
 
-use super::dialogue::{Item, Trouble, request};
-use super::fg::{self, Ending};
-use super::follow::{self, Followed};
+use super::fg::Ending;
 use super::input::Input;
 use super::output::{self, LogOutput};
+use super::server::{Following, Log, Part, Trouble};
 use super::session::Lost;
 use super::supervisorctl::{Outcome, Supervisorctl, one};
 use super::words::{self, Said};
@@ -13,7 +12,7 @@ use crate::fleet::State;
 
 impl Supervisorctl {
     pub(super) fn tail(&mut self, arguments: &[&str]) -> Outcome {
-        self.reach("tail")?;
+        self.check("tail")?;
         let (modifier, name, channel) = match read_tail(arguments) {
             Ok(parts) => parts,
             Err(said) => {
@@ -21,21 +20,16 @@ impl Supervisorctl {
                 return Ok(());
             }
         };
+        let channel = &channel;
+        let log = Log::Of { name, channel };
         match modifier {
-            Modifier::Follow => {
-                let path = format!("/logtail/{name}/{channel}");
-                self.follow("tail", &[name, &channel], &path)
-            }
-            Modifier::Part(part) => {
-                let (option, value) = part.option();
-                let verb = ["tail", option, &value];
-                self.show_log(name, &request(&verb, &[name, &channel]))
-            }
+            Modifier::Follow => self.follow(log),
+            Modifier::Part(part) => self.show_log(name, log, part),
         }
     }
 
     pub(super) fn maintail(&mut self, arguments: &[&str]) -> Outcome {
-        self.reach("maintail")?;
+        self.check("maintail")?;
         let modifier = match arguments {
             [] => DEFAULT,
             [argument] => match Modifier::read(argument) {
@@ -51,50 +45,47 @@ impl Supervisorctl {
             }
         };
         match modifier {
-            Modifier::Follow => self.follow("maintail", &[], "/mainlogtail"),
-            Modifier::Part(part) => {
-                let (option, value) = part.option();
-                self.show_log("supervisord", &["maintail", option, &value])
-            }
+            Modifier::Follow => self.follow(Log::Main),
+            Modifier::Part(part) => self.show_log("supervisord", Log::Main, part),
         }
     }
 
     /// The end of a log, and a newline.
-    fn show_log(&mut self, name: &str, request: &[&str]) -> Outcome {
-        let mut log = LogOutput::new();
-        let answer = self.daemon.ask(request, |item| {
-            if let Item::Bytes(bytes) = item {
-                log.write(&bytes);
-            }
-        });
+    fn show_log(&mut self, name: &str, log: Log<'_>, part: Part) -> Outcome {
+        let mut output = LogOutput::new();
+        let answer = self.answer("tail", |server| {
+            server.read_log(log, part, &mut |bytes| output.write(bytes))
+        })?;
         match answer {
-            Ok(Ok(_)) => {
-                log.finish();
+            Ok(()) => {
+                output.finish();
                 output::line("");
             }
-            Ok(Err(refused)) => self.say(words::tail_refused(name, &refused)),
-            Err(trouble) => return Err(self.give_up("tail", trouble)),
+            Err(refused) => self.say(words::tail_refused(name, &refused)),
         }
         Ok(())
     }
 
-    fn follow(&mut self, verb: &str, log: &[&str], path: &str) -> Outcome {
+    fn follow(&mut self, log: Log<'_>) -> Outcome {
         output::line(words::PRESS_CTRL_C);
-        self.daemon.watch_interrupts();
-        match follow::run(&self.daemon, verb, &[], log) {
-            Ok(Followed::Interrupted) => output::line(""),
-            Ok(Followed::Ended) | Err(Trouble::Lost(Lost::Closed)) => {}
-            Ok(Followed::Refused(_)) => {
-                let url = self.daemon.address().url();
-                output::complain(&words::follow_refused(&url, path));
+        self.watch_interrupts();
+        let followed = self.server("tail")?.follow(log);
+        let status = match followed {
+            Ok(Following::Interrupted) => {
+                output::line("");
+                return Ok(());
             }
+            Ok(Following::Ended) | Err(Trouble::Lost(Lost::Closed)) => return Ok(()),
+            Ok(Following::Refused(status)) => status,
             Err(trouble) => return Err(self.give_up("tail", trouble)),
-        }
+        };
+        output::complain(&words::follow_refused(&self.url(), &log.path(), status));
+        self.status = words::exit::GENERIC;
         Ok(())
     }
 
     pub(super) fn foreground(&mut self, names: &[&str], input: &mut Input) -> Outcome {
-        self.reach("fg")?;
+        self.check("fg")?;
         let [name] = names else {
             self.say(words::fg_misuse(names.len()));
             return Ok(());
@@ -105,7 +96,8 @@ impl Supervisorctl {
             Some(view) if view.state != State::Running => self.say(words::fg_not_running()),
             Some(view) => {
                 output::line(words::PRESS_CTRL_C);
-                match fg::run(&mut self.daemon, &view.name, input) {
+                self.watch_interrupts();
+                match self.server("fg")?.foreground(&view.name, input) {
                     Ok(Ending::Left) => {}
                     Ok(Ending::ProcessEnded) => output::line(words::FG_KILLED),
                     Err(trouble) => return Err(self.give_up("fg", trouble)),
@@ -129,15 +121,6 @@ enum Modifier {
     Part(Part),
 }
 
-/// A part of a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// The last so many bytes.
-    Last(u64),
-    /// Everything from this offset on: `-0` is the whole log.
-    From(u64),
-}
-
 impl Modifier {
     fn read(argument: &str) -> Option<Modifier> {
         let what = argument.strip_prefix('-')?;
@@ -148,16 +131,6 @@ impl Modifier {
             bytes if bytes > 0 => Part::Last(bytes.unsigned_abs()),
             offset => Part::From(offset.unsigned_abs()),
         }))
-    }
-}
-
-impl Part {
-    /// As an option of the line protocol.
-    fn option(self) -> (&'static str, String) {
-        match self {
-            Part::Last(bytes) => ("-c", bytes.to_string()),
-            Part::From(offset) => ("--from", offset.to_string()),
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::getopt::Parsed;
 use super::input::Input;
 use super::output;
 use super::personality::{self, Described, switch, valued};
+use super::server::Login;
 use super::settings;
 use super::shell::{self, Flow};
 use super::supervisorctl::Supervisorctl;
@@ -78,7 +79,12 @@ pub fn main(argv0: &str, arguments: &[String]) -> ExitCode {
         .map(PathBuf::from)
         .or(config.history_file);
 
-    let mut supervisorctl = Supervisorctl::new(address, config.prompt, interactive);
+    let login = Login {
+        user: value("username").or(config.username).unwrap_or_default(),
+        password: value("password").or(config.password).unwrap_or_default(),
+    };
+
+    let mut supervisorctl = Supervisorctl::new(address, login, config.prompt, interactive);
     if !parsed.words.is_empty() {
         let flow = supervisorctl.command(&line, &mut Input::default());
         if !interactive || flow == Flow::Leave {

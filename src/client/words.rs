@@ -26,6 +26,10 @@ pub mod exit {
     pub const SOME_STOPPED: u8 = 3;
     /// `status`: a name is unknown, or nobody answers. Elsewhere: the connection was refused.
     pub const UNKNOWN: u8 = 4;
+    /// The server does not serve `supervisorctl`.
+    pub const NO_INTERFACE: u8 = 3;
+    /// The server has another version of the interface.
+    pub const OTHER_VERSION: u8 = 5;
     /// There is no socket, or a process is not (or did not get to be) running.
     pub const NOT_RUNNING: u8 = 7;
 }
@@ -144,6 +148,9 @@ pub fn refused(deed: Deed, subject: &str, refused: &Refused) -> Said {
         (Signal, Code::NotRunning) => ("not running", exit::NOT_RUNNING),
         (Signal, Code::BadSignal) => ("bad signal name", exit::GENERIC),
         (Clear, Code::Failed) => ("failed", exit::GENERIC),
+        (Stop | Signal, Code::Failed | Code::SignalFailed) => {
+            return Said::badly(refused.text.clone(), exit::GENERIC);
+        }
         _ => return failed(refused),
     };
     let name = match refused.code {
@@ -235,10 +242,9 @@ pub fn tail_refused(name: &str, refused: &Refused) -> Said {
     Said::badly(format!("{name}: ERROR ({why})"), exit::GENERIC)
 }
 
-/// `tail -f` did not work; Supervisor's client names the address it asked, and so do we. Its exit
-/// code stays 0.
-pub fn follow_refused(url: &str, path: &str) -> String {
-    format!("{url}{path} Cannot read, status code 404")
+/// `tail -f` did not work; Supervisor's client names the address it asked, and so do we.
+pub fn follow_refused(url: &str, path: &str, status: u16) -> String {
+    format!("{url}{path} Cannot read, status code {status}")
 }
 
 /// The line before output that goes on until Ctrl-C.
@@ -290,19 +296,32 @@ pub fn reread_refused(command: &str, refused: &Refused) -> Said {
     Said::badly(text, exit::GENERIC)
 }
 
-/// What `add`, `remove` or `update` did to a group. Before `update` removes or replaces a group
-/// it stops it, and says so even if nothing ran.
-pub fn group_done(command: &str, group: &str, word: &str) -> Said {
-    let sentence = match word {
-        "added" => format!("{group}: added process group"),
-        "removed" => format!("{group}: removed process group"),
-        "updated" => format!("{group}: updated process group"),
-        other => format!("{group}: {other}"),
+/// What `add`, `remove` or `update` did to a group: followed this difference.
+pub fn group_done(group: &str, followed: DifferenceKind) -> String {
+    let done = match followed {
+        DifferenceKind::Available => "added",
+        DifferenceKind::Changed => "updated",
+        DifferenceKind::Disappeared => "removed",
     };
-    Said::well(match (command, word) {
-        ("update", "removed" | "updated") => format!("{group}: stopped\n{sentence}"),
-        _ => sentence,
-    })
+    format!("{group}: {done} process group")
+}
+
+/// Before `update` removes or replaces a group it stops it, and says so even if nothing ran.
+pub fn group_stopped(group: &str) -> String {
+    format!("{group}: stopped")
+}
+
+/// `update` of a group nobody knows.
+pub fn update_unknown(group: &str) -> Said {
+    Said::badly(format!("ERROR: no such group: {group}"), exit::GENERIC)
+}
+
+/// `update` cannot stop a group.
+pub fn update_stuck(group: &str) -> Said {
+    Said::badly(
+        format!("{group}: has problems; not removing"),
+        exit::GENERIC,
+    )
 }
 
 /// Why `add`, `remove` or `update` left a group alone.
@@ -311,13 +330,9 @@ pub fn group_refused(command: &str, group: &str, refused: &Refused) -> Said {
         ("add", Code::AlreadyAdded) => {
             return Said::well("ERROR: process group already active");
         }
-        ("update", Code::NoSuchGroup | Code::NoSuchProcess) => {
-            format!("ERROR: no such group: {group}")
-        }
         (_, Code::NoSuchGroup | Code::NoSuchProcess) => {
             format!("ERROR: no such process/group: {group}")
         }
-        ("update", Code::StillRunning) => format!("{group}: has problems; not removing"),
         (_, Code::StillRunning) => format!("ERROR: process/group still running: {group}"),
         ("update", Code::ShuttingDown) => "ERROR: already shutting down".to_string(),
         ("add", Code::ShuttingDown) => "ERROR: shutting down".to_string(),
@@ -327,7 +342,7 @@ pub fn group_refused(command: &str, group: &str, refused: &Refused) -> Said {
 }
 
 /// `shutdown` was accepted, or not.
-pub fn shut_down(outcome: Result<String, Refused>) -> Said {
+pub fn shut_down(outcome: Result<(), Refused>) -> Said {
     match outcome {
         Ok(_) => Said::well("Shut down"),
         Err(refused) if refused.code == Code::ShuttingDown => {
@@ -338,7 +353,7 @@ pub fn shut_down(outcome: Result<String, Refused>) -> Said {
 }
 
 /// `reload` was accepted, or not.
-pub fn reloaded(outcome: Result<String, Refused>) -> Said {
+pub fn reloaded(outcome: Result<(), Refused>) -> Said {
     match outcome {
         Ok(_) => Said::well("Restarted supervisord"),
         Err(refused) if refused.code == Code::ShuttingDown => {
@@ -387,6 +402,40 @@ pub fn unreached(command: &str, url: &str, why: &Unreached) -> Said {
         _ => status,
     };
     Said::badly(format!("{}{text}{}", already.0, already.1), status)
+}
+
+/// The server wants a user name and a password.
+pub fn login_needed() -> Said {
+    Said::badly("Server requires authentication", exit::GENERIC)
+}
+
+/// The server runs without `[rpcinterface:supervisor]`.
+pub fn no_interface(command: &str) -> Said {
+    let status = match command {
+        "status" => exit::UNKNOWN,
+        _ => exit::NO_INTERFACE,
+    };
+    Said::badly(
+        "Sorry, supervisord responded but did not recognize the supervisor namespace commands \
+         that supervisorctl uses to control it.  Please check that the [rpcinterface:supervisor] \
+         section is enabled in the configuration file (see sample.conf).",
+        status,
+    )
+}
+
+/// The server has another version of the interface than Supervisor 4.
+pub fn other_version(command: &str, version: &str) -> Said {
+    let status = match command {
+        "status" => exit::UNKNOWN,
+        _ => exit::OTHER_VERSION,
+    };
+    Said::badly(
+        format!(
+            "Sorry, this version of supervisorctl expects to talk to a server with API version \
+             3.0, but the remote version is {version}."
+        ),
+        status,
+    )
 }
 
 /// A command nobody knows.

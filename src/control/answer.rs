@@ -405,7 +405,8 @@ fn log_done_word(done: LogDone) -> &'static str {
     }
 }
 
-fn state_named(word: &str) -> Result<State, OddRow> {
+/// The state of that name.
+pub fn state_named(word: &str) -> Result<State, OddRow> {
     let states = [
         State::Stopped,
         State::Starting,

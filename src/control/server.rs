@@ -61,6 +61,9 @@ pub struct Rooms {
     pub questions: Sender<Question>,
     /// By HTTP; `None`: it is not spoken here.
     pub http: Option<Arc<dyn HttpDoor>>,
+    /// A password is asked for, which HTTP has a place for and the line protocol has not: only
+    /// root and the daemon's own user get in by it.
+    pub guarded: bool,
 }
 
 /// Methods a request of HTTP can begin with. No verb of ours is in capitals.
@@ -175,7 +178,12 @@ async fn talk(mut connection: Connection, rooms: Rooms, _seat: Seat) {
         }
     };
     match (door, rooms.http) {
-        (Door::Line, _) => session::run(connection, rooms.questions).await,
+        (Door::Line, _) if rooms.guarded && !is_privileged(connection.peer()) => {
+            let text = "this socket asks for a password: use HTTP, as supervisorctl does";
+            connection.put_line(trouble_line(&Trouble::new(Code::Denied, text)));
+            let _ = connection.send().await;
+        }
+        (Door::Line, _) => session::run(connection, rooms.questions, rooms.guarded).await,
         (Door::Http, None) => refuse_http(connection).await,
         (Door::Http, Some(http)) => {
             let (stream, received, peer) = connection.into_parts();

@@ -28,10 +28,11 @@ const ANSWERS_MAX: usize = 64;
 const EVENTS_MAX: usize = 64;
 
 /// Answers the requests of a connection until either side ends it.
-pub async fn run(connection: Connection, questions: Sender<Question>) {
+pub async fn run(connection: Connection, questions: Sender<Question>, guarded: bool) {
     let mut session = Session {
         connection,
         questions,
+        guarded,
     };
     // An error here is a client that went away, which is no event worth telling.
     if let Ok(Some(none)) = session.run().await {
@@ -50,6 +51,8 @@ pub async fn close(mut connection: Connection, none: NoLine) {
 pub(super) struct Session {
     pub(super) connection: Connection,
     questions: Sender<Question>,
+    /// Supervisor's clients have to know a password here.
+    guarded: bool,
 }
 
 /// Whether more requests are taken.
@@ -133,6 +136,9 @@ impl Session {
             .with("version", env!("CARGO_PKG_VERSION"));
         if let Some(daemon) = self.daemon().await? {
             row = answer::greeting(row, &daemon);
+        }
+        if self.guarded {
+            row = row.with("password", "required");
         }
         self.connection.put_line(row_line(row));
         self.done();

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_std::channel::{Receiver, Sender, bounded};
 
@@ -29,6 +30,9 @@ use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, Syslog, mai
 
 /// Questions that wait for the turn; sessions wait when there are more.
 const QUESTIONS_MAX: usize = 256;
+
+/// How long sessions have for the last answers.
+const LAST_ANSWER_TIME: Duration = Duration::from_millis(100);
 
 /// Everything the brain owns.
 #[derive(Debug)]
@@ -86,6 +90,8 @@ pub struct Brain {
     /// Why what the predecessor left cannot be read, if so: see [`Brain::stand_by`].
     pub(super) unreadable_past: Option<String>,
     pub(super) finished: Option<Outcome>,
+    /// A client asked for the end, and waits for the answer.
+    pub(super) asked_to_end: bool,
 }
 
 /// Runs a brain to its end: the whole life of the process.
@@ -168,6 +174,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         introducing: false,
         unreadable_past: None,
         finished: None,
+        asked_to_end: false,
     };
     match legacy {
         Some(Ok(legacy)) => {
@@ -185,6 +192,10 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
     }
     while brain.turns().await == Outcome::StartOver {
         brain.begin_again(&settings);
+    }
+    if brain.asked_to_end {
+        // Where nothing had to be stopped, the answer may still be on its way to the client.
+        async_std::task::sleep(LAST_ANSWER_TIME).await;
     }
     Ok(brain.leave(&settings))
 }
@@ -338,6 +349,7 @@ fn serve(settings: &Settings, listeners: Vec<(u32, OwnedFd)>, ask: &Sender<Quest
         let rooms = Rooms {
             questions: ask.clone(),
             http: Some(site.clone()),
+            guarded: server.credentials.is_some(),
         };
         let over_tcp = matches!(server.address, ServerAddress::Inet { .. });
         async_std::task::spawn(async move {

@@ -36,7 +36,10 @@ impl Brain {
                 self.ask_fleet(Request::Signal { selectors, signal }, Some(reply));
             }
             Ask::Remove(groups) => self.ask_fleet(Request::Remove { groups }, Some(reply)),
-            Ask::Shutdown => self.ask_fleet(Request::Shutdown, Some(reply)),
+            Ask::Shutdown => {
+                self.asked_to_end = true;
+                self.ask_fleet(Request::Shutdown, Some(reply));
+            }
             Ask::StartOver => self.start_over(Some(reply)),
             Ask::Reread => self.reread(&reply),
             Ask::Reload => self.reload(reply),

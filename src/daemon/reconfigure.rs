@@ -2,6 +2,8 @@
 //!
 //! A broken file changes nothing: it is read whole and found good before anything is touched.
 
+use std::collections::BTreeMap;
+
 use async_std::channel::Sender;
 
 use super::brain::Brain;
@@ -9,7 +11,7 @@ use super::plan::{OptionDifference, Plan, group_policy};
 use super::questions::{Asker, send};
 use super::sentences::{self, say};
 use crate::config::{
-    self, Config, Diagnostic, Diagnostics, Differences, Loaded, RealHost, Severity,
+    self, Config, Diagnostic, Diagnostics, Differences, GroupConfig, Loaded, RealHost, Severity,
 };
 use crate::control::{
     Answer, AvailView, ConfiguredView, DifferenceKind, Failure, Following, OptionView,
@@ -59,15 +61,27 @@ impl Brain {
             return refuse_configuration(reply, &diagnostics);
         }
         let differences = self.differences();
-        let tell = |kind, groups: &mut dyn Iterator<Item = &String>| {
-            for group in groups {
+        // Clients follow the groups of each kind in this order, which is that of starting.
+        let tell = |kind, mut groups: Vec<(i64, &String)>| {
+            groups.sort();
+            for (_, group) in groups {
                 let group = group.clone();
                 send(reply, Answer::Difference { group, kind });
             }
         };
-        tell(DifferenceKind::Available, &mut differences.added.keys());
-        tell(DifferenceKind::Changed, &mut differences.changed.keys());
-        tell(DifferenceKind::Disappeared, &mut differences.removed.iter());
+        let gone = differences.removed.iter().map(|name| {
+            let group = self.groups.get(name);
+            (group.map_or(0, |group| group.priority), name)
+        });
+        tell(DifferenceKind::Disappeared, gone.collect());
+        tell(
+            DifferenceKind::Changed,
+            starting_order(&differences.changed),
+        );
+        tell(
+            DifferenceKind::Available,
+            starting_order(&differences.added),
+        );
         send(reply, Answer::Done);
     }
 
@@ -286,6 +300,11 @@ impl Brain {
         self.introducing = true;
         self.ask_fleet(request, None);
     }
+}
+
+fn starting_order(groups: &BTreeMap<String, GroupConfig>) -> Vec<(i64, &String)> {
+    let groups = groups.iter();
+    groups.map(|(name, group)| (group.priority, name)).collect()
 }
 
 fn refuse_configuration(reply: &Sender<Answer>, diagnostics: &Diagnostics) {

@@ -5,7 +5,8 @@
 //! checks `credentials`, asks the `guard` whether a browser was talked into the request, and leads
 //! to a door:
 //!
-//! * `/RPC2`: `value` is the codec, `fault` the table of faults, `methods` the table of methods,
+//! * `/RPC2`: `value` is the codec, `client_side` its other half, `fault` the table of faults,
+//!   `methods` the table of methods,
 //!   `interface`, `arguments`, `info` and `logs` what they do.
 //! * `/logtail`, `/mainlogtail`: `tails`; `stream` turns log files into bodies.
 //! * the page and its files: `page`, and for what scripts do with Supervisor's page, `forms`.
@@ -19,6 +20,7 @@
 
 mod arguments;
 mod asking;
+pub mod client_side;
 mod credentials;
 mod fault;
 mod forms;

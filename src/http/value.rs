@@ -86,8 +86,7 @@ fn not(what: impl Into<String>) -> NotACall {
 
 /// Reads a `methodCall`.
 pub fn read_call(xml: &[u8]) -> Result<Call, NotACall> {
-    let tokens = tokens(xml)?;
-    let mut reading = Reading { tokens, at: 0 };
+    let mut reading = Reading::of(xml)?;
     reading.open("methodCall")?;
     reading.open("methodName")?;
     let method = reading.text().trim().to_owned();
@@ -150,12 +149,19 @@ fn tokens(xml: &[u8]) -> Result<Vec<Token>, NotACall> {
     }
 }
 
-struct Reading {
+/// A document being read from its beginning to its end.
+pub(super) struct Reading {
     tokens: Vec<Token>,
     at: usize,
 }
 
 impl Reading {
+    /// The beginning of this text.
+    pub fn of(xml: &[u8]) -> Result<Reading, NotACall> {
+        let tokens = tokens(xml)?;
+        Ok(Reading { tokens, at: 0 })
+    }
+
     fn peek(&self) -> Option<&Token> {
         self.tokens.get(self.at)
     }
@@ -168,21 +174,24 @@ impl Reading {
         }
     }
 
-    fn opens(&mut self, wanted: &str) -> bool {
+    /// Passes an opening tag, if that is what comes next.
+    pub fn opens(&mut self, wanted: &str) -> bool {
         self.skip_blank();
         let found = matches!(self.peek(), Some(Token::Open(name)) if name == wanted);
         self.at += usize::from(found);
         found
     }
 
-    fn open(&mut self, wanted: &str) -> Result<(), NotACall> {
+    /// Passes an opening tag.
+    pub fn open(&mut self, wanted: &str) -> Result<(), NotACall> {
         match self.opens(wanted) {
             true => Ok(()),
             false => Err(not(format!("<{wanted}> is missing"))),
         }
     }
 
-    fn close(&mut self, wanted: &str) -> Result<(), NotACall> {
+    /// Passes a closing tag.
+    pub fn close(&mut self, wanted: &str) -> Result<(), NotACall> {
         self.skip_blank();
         match self.peek() {
             Some(Token::Close(name)) if name == wanted => {
@@ -203,7 +212,8 @@ impl Reading {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value, NotACall> {
+    /// Reads a `<value>` that is nested so deep.
+    pub fn value(&mut self, depth: usize) -> Result<Value, NotACall> {
         if depth > DEPTH_MAX {
             return Err(not("values are nested too deeply"));
         }
@@ -302,7 +312,8 @@ pub fn fault_value(fault: &Fault) -> Value {
     ])
 }
 
-fn write_value(xml: &mut String, value: &Value) {
+/// Writes a `<value>`.
+pub(super) fn write_value(xml: &mut String, value: &Value) {
     xml.push_str("<value>");
     match value {
         Value::Text(text) => write_scalar(xml, "string", &escape(writable(text))),

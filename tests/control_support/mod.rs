@@ -60,6 +60,7 @@ impl Daemon {
             Rooms {
                 questions,
                 http: None,
+                guarded: false,
             },
         ));
         task::spawn(fleet.turn(turn, tell_asked));
