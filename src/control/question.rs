@@ -116,6 +116,13 @@ pub enum Ask {
     },
     /// The events.
     Events,
+    /// Tell listeners of an event that somebody made up (`REMOTE_COMMUNICATION`).
+    Remote {
+        /// Its type.
+        kind: String,
+        /// Its text.
+        data: String,
+    },
 }
 
 /// How to follow a configuration.

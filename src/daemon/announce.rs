@@ -1,14 +1,20 @@
-//! Tells what happened: to the main log and to the ring of events.
+//! Tells what happened: to the main log, to the ring of events, and to event listeners.
 
 use super::brain::Brain;
 use super::sentences::{self, say, why};
 use crate::events::{Event, StateChange};
-use crate::fleet::{Action, Cause, Change};
+use crate::fleet::{Action, Cause, Change, State};
 
 impl Brain {
     /// Something happened that anyone may want to know.
     pub(super) fn announce(&mut self, event: Event) {
-        self.bulletin.publish(self.now.wall, event);
+        let mut notes = Vec::new();
+        self.listeners.accept(&event, &mut notes);
+        self.tell_notes(notes);
+        // Output is in the logs, and the time on every wall: listeners alone are told of them.
+        if !matches!(event, Event::Log(_) | Event::Tick { .. }) {
+            self.bulletin.publish(self.now.wall, event);
+        }
     }
 
     /// A process changed state.
@@ -21,6 +27,12 @@ impl Brain {
         if let Some(line) = sentences::changed(&process.name, change, exitcodes) {
             say(line);
         }
+        if change.to == State::Stopping {
+            self.listener_stops(change.process);
+        }
+        let Some(process) = self.processes.get(&change.process) else {
+            return;
+        };
         let change = StateChange {
             name: process.name.clone(),
             from: change.from,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_std::channel::{Receiver, Sender, bounded};
 
+use super::listeners::{Listeners, Memory};
 use super::options::Personality;
 use super::processes::{MAIN_LOG, Process, Slots};
 use super::recover::{Legacy, read_legacy};
@@ -24,7 +25,7 @@ use crate::control::{self, Answer, LogDone, Question};
 use crate::events::Bulletin;
 use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, Ticket};
 use crate::http::{Credentials, Guard, Site, serve_tcp};
-use crate::keeper::{Inheritance, Ledger, Link, ParkKey};
+use crate::keeper::{Inheritance, Ledger, Link, ParkKey, Slate};
 use crate::launch::{self, Deaths, Limits};
 use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, Syslog, mainlog};
 
@@ -83,6 +84,7 @@ pub struct Brain {
     pub(super) parts: BTreeMap<Ticket, usize>,
     /// Who waits for what is being done to a log.
     pub(super) log_deeds: BTreeMap<(StreamId, LogDone), Vec<Ticket>>,
+    pub(super) listeners: Listeners,
     /// What happened, for whoever reads it.
     pub(super) bulletin: Bulletin,
     /// Groups are being put into an empty fleet: the daemon does not supervise yet.
@@ -140,6 +142,10 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
     let (ask, questions) = bounded(QUESTIONS_MAX);
     serve(&settings, take_listeners(&mut parked), &ask);
     let deaths = Deaths::new().map_err(|error| format!("the set of pidfds: {error}"))?;
+    let (slate, memory) =
+        open_slate(&mut parked, &link).map_err(|error| format!("the memory of events: {error}"))?;
+    let listeners = Listeners::new(slate, memory.last_event)
+        .map_err(|error| format!("the set of listeners' pipes: {error}"))?;
     let mut brain = Brain {
         now: launch::now(),
         link,
@@ -170,7 +176,8 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         askers: BTreeMap::new(),
         parts: BTreeMap::new(),
         log_deeds: BTreeMap::new(),
-        bulletin: Bulletin::default(),
+        listeners,
+        bulletin: Bulletin::continuing(memory.last_event),
         introducing: false,
         unreadable_past: None,
         finished: None,
@@ -178,7 +185,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
     };
     match legacy {
         Some(Ok(legacy)) => {
-            brain.continue_with(legacy, parked, exits, incarnation);
+            brain.continue_with(legacy, memory, parked, exits, incarnation);
             if incarnation == 1 {
                 brain.begin_after_all(&settings);
             }
@@ -248,6 +255,7 @@ impl Brain {
         }
         self.slots = Slots::default();
         self.opening.clear();
+        self.listeners.clear();
         self.groups.clear();
         self.incoming.clear();
         self.changed.clear();
@@ -279,6 +287,7 @@ impl Brain {
     fn continue_with(
         &mut self,
         legacy: Legacy,
+        memory: Memory,
         parked: BTreeMap<ParkKey, OwnedFd>,
         exits: Vec<crate::keeper::ExitRecord>,
         incarnation: u32,
@@ -287,7 +296,7 @@ impl Brain {
         if let Ok(loaded) = config::load(&RealHost, &self.source) {
             self.last_read = loaded.config;
         }
-        self.take_over(legacy, parked, exits, incarnation);
+        self.take_over(legacy, memory, parked, exits, incarnation);
         self.settle();
     }
 
@@ -325,6 +334,21 @@ fn take(parked: &mut BTreeMap<ParkKey, OwnedFd>, key: ParkKey) -> Result<OwnedFd
     parked
         .remove(&key)
         .ok_or_else(|| format!("the keeper does not hold {key:?}"))
+}
+
+/// What is remembered of events and listeners; begun anew by the first brain of all.
+fn open_slate(parked: &mut BTreeMap<ParkKey, OwnedFd>, link: &Link) -> io::Result<(Slate, Memory)> {
+    let keys = [ParkKey::EventsEven, ParkKey::EventsOdd];
+    if let [Some(even), Some(odd)] = keys.map(|key| parked.remove(&key)) {
+        let (slate, bytes) = Slate::open([even, odd])?;
+        // What cannot be read is as good as nothing: listeners are then started again.
+        let memory = bytes.and_then(|bytes| postcard::from_bytes(&bytes).ok());
+        return Ok((slate, memory.unwrap_or_default()));
+    }
+    let slate = Slate::create()?;
+    let [even, odd] = slate.copies();
+    link.park(&[(ParkKey::EventsEven, even), (ParkKey::EventsOdd, odd)])?;
+    Ok((slate, Memory::default()))
 }
 
 fn take_listeners(parked: &mut BTreeMap<ParkKey, OwnedFd>) -> Vec<(u32, OwnedFd)> {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::brain::Brain;
+use super::listeners::COPY;
 use super::processes::{Ending, Parent, RecordedRun, Run, RunId, owner_of, stream_of};
 use super::sentences::{self, say};
 use super::starts::output_key;
@@ -80,6 +81,7 @@ impl Brain {
     /// The program ended with this status: drain its output, then tell.
     pub(super) fn begin_ending(&mut self, id: ProcessId, status: ExitStatus) {
         let deadline = self.now.stamp.after(DRAIN_TIME);
+        self.listener_ended(id);
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };
@@ -257,6 +259,7 @@ impl Brain {
             PlaneReport::Ended { stream, generation } => {
                 say(sentences::output_closed(&self.stream_name(stream)));
                 if let Some((_, channel)) = owner_of(stream)
+                    && generation & COPY == 0
                     && let Err(error) = self.link.unpark(&[output_key(RunId(generation), channel)])
                 {
                     say(sentences::trouble(format!(

@@ -11,7 +11,9 @@ pub mod boot;
 mod brain;
 mod detach;
 mod ends;
+mod farewell;
 mod files;
+mod listeners;
 mod memory;
 pub mod options;
 mod perform;
@@ -25,6 +27,7 @@ mod settings;
 mod starts;
 mod status;
 mod turn;
+mod wires;
 
 pub use boot::boot;
 pub use brain::run_brain;

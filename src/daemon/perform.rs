@@ -47,6 +47,21 @@ impl Brain {
     fn kill(&mut self, id: ProcessId, pid: i32, signal: Signal, group: bool, purpose: KillPurpose) {
         // The decision to stop must outlive us before its effect can be seen.
         self.remember();
+        if purpose == KillPurpose::Stop && self.begin_farewell(id, pid, signal, group) {
+            return;
+        }
+        self.send_signal(id, pid, signal, group, purpose);
+    }
+
+    /// Sends a signal to a process, if it still has this pid.
+    pub(super) fn send_signal(
+        &mut self,
+        id: ProcessId,
+        pid: i32,
+        signal: Signal,
+        group: bool,
+        purpose: KillPurpose,
+    ) {
         let Some(process) = self.processes.get(&id) else {
             return;
         };
@@ -78,17 +93,20 @@ impl Brain {
             )));
             return;
         };
+        let ids: Vec<ProcessId> = members.iter().map(|(id, _)| *id).collect();
         for ((id, name), config) in members.into_iter().zip(config.processes.iter().cloned()) {
             self.add_process(id, name, config);
         }
         self.groups.insert(name.to_owned(), config);
         self.structure_changed = true;
+        self.add_pool(name, &ids);
         let group = name.to_owned();
         self.announce(events::Event::GroupAdded { group });
     }
 
     fn remove_group(&mut self, name: &str, members: &[ProcessId]) {
         self.groups.remove(name);
+        self.remove_pool(name, members);
         for id in members {
             self.remove_process(*id);
         }

@@ -11,6 +11,7 @@ use crate::config::MainLogTarget;
 use crate::control::{
     Answer, Ask, DaemonState, DaemonView, Failure, LogDone, LogView, ProcessView, Question,
 };
+use crate::events;
 use crate::fleet::{
     Event, ExitStatus, ProcessId, Refusal, Report, Request, Selected, Selector, Ticket,
 };
@@ -82,6 +83,11 @@ impl Brain {
                     &reply,
                     written.map_or_else(Answer::Failed, |()| Answer::Done),
                 );
+            }
+            Ask::Remote { kind, data } => {
+                self.announce(events::Event::Remote { kind, data });
+                self.settle();
+                send(&reply, Answer::Done);
             }
             Ask::Events => send(&reply, Answer::Events(self.bulletin.clone())),
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::brain::Brain;
 use super::ends::watch;
+use super::listeners::Memory;
 use super::memory::{Record, STRUCTURE_VERSION, Structure};
 use super::processes::{Ending, Parent, Process, RecordedRun, Run, RunId, Slots, stream_of};
 use super::sentences::{self, say};
@@ -85,6 +86,7 @@ impl Brain {
     pub(super) fn take_over(
         &mut self,
         legacy: Legacy,
+        memory: Memory,
         mut parked: BTreeMap<ParkKey, OwnedFd>,
         exits: Vec<ExitRecord>,
         incarnation: u32,
@@ -134,6 +136,7 @@ impl Brain {
         let adopted = self.adopt_runs(&records, &mut parked, parent);
         say(sentences::took_over(incarnation, adopted));
         self.watch_foreign();
+        self.take_over_listeners(memory);
         self.reattach(&mut parked);
         for record in exits {
             self.orphan_ended(record);
@@ -258,9 +261,14 @@ impl Brain {
                 }
                 _ => continue,
             };
-            if self.processes.contains_key(&run.process()) {
-                self.plane
-                    .attach(stream_of(run.process(), channel), run.0, descriptor);
+            let id = run.process();
+            let process = self.processes.get(&id);
+            let current = process.and_then(|process| process.run.as_ref());
+            let living = current.is_some_and(|it| it.id == run && it.ending.is_none());
+            if living {
+                self.attach_output(id, run, channel, descriptor);
+            } else if process.is_some() {
+                self.plane.attach(stream_of(id, channel), run.0, descriptor);
             } else {
                 self.close_parked(&[key]);
             }

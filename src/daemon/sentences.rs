@@ -5,6 +5,7 @@
 //! effect and hands a line to the `log` facade.
 
 use crate::config::{Diagnostic, LogLevel, Severity, Signal};
+use crate::events::{ListenerState, Note};
 use crate::fleet::{Cause, Change, ExitStatus, KillPurpose, ProcessName};
 
 /// A line of the main log, without its time stamp.
@@ -253,6 +254,45 @@ pub fn received(number: u8, leaving: bool) -> Line {
 /// All log files were closed and opened again.
 pub fn reopened() -> Line {
     line(LogLevel::Info, "supervisord logreopen".to_owned())
+}
+
+/// What a pool of event listeners did with one of them, in Supervisor's words.
+pub fn listener(name: &str, note: &Note) -> Vec<Line> {
+    let debug = |text: String| vec![line(LogLevel::Debug, text)];
+    match note {
+        Note::Discarded { pool, serial } => vec![event_discarded(pool, *serial)],
+        Note::State { from, to, .. } => {
+            let mut lines = debug(format!("{name}: {} -> {}", from.word(), to.word()));
+            if *to == ListenerState::Unknown {
+                let text = format!(
+                    "{name}: has entered the UNKNOWN state and will no longer receive events, \
+                     this usually indicates the process violated the eventlistener protocol"
+                );
+                lines.push(line(LogLevel::Warn, text));
+            }
+            lines
+        }
+        Note::Result { accepted: true, .. } => debug(format!("{name}: event was processed")),
+        Note::Result { .. } => vec![line(LogLevel::Warn, format!("{name}: event was rejected"))],
+        Note::Broken { why, .. } => vec![line(LogLevel::Warn, format!("{name}: {why}"))],
+        Note::Sent { serial, .. } => debug(format!("event {serial} sent to listener {name}")),
+    }
+}
+
+/// A full buffer gave up an event.
+pub fn event_discarded(pool: &str, serial: u64) -> Line {
+    line(
+        LogLevel::Error,
+        format!("pool {pool} event buffer overflowed, discarding event {serial}"),
+    )
+}
+
+/// Buffers gave up more events than are worth a line each.
+pub fn events_discarded(count: u64) -> Line {
+    line(
+        LogLevel::Error,
+        format!("event buffers overflowed, discarding {count} more events within a second"),
+    )
 }
 
 /// A log file cannot be written for now.

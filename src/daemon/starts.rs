@@ -266,7 +266,7 @@ impl Brain {
         ) {
             Ok(living) => {
                 say(sentences::spawned(&process.name.process, living.pid));
-                let (pid, launch_number) = (living.pid, run.0);
+                let (pid, number) = (living.pid, run);
                 let run = Run {
                     id: run,
                     pid,
@@ -279,9 +279,9 @@ impl Brain {
                 watch(&self.deaths, &run);
                 process.run = Some(run);
                 self.record_run(id);
+                self.listener_started(id);
                 for (channel, output) in outputs {
-                    self.plane
-                        .attach(stream_of(id, channel), launch_number, output);
+                    self.attach_output(id, number, channel, output);
                 }
                 self.events.push_back(Event::Spawned { process: id, pid });
             }

@@ -42,6 +42,7 @@ enum Woken {
     Keeper(FromKeeper),
     Report(PlaneReport),
     Question(Question),
+    Listeners,
     Deadline,
 }
 
@@ -89,6 +90,12 @@ impl Brain {
                 Err(_) => future::pending().await,
             }
         };
+        let listeners = async {
+            match self.listeners.wires.ready().await {
+                Ok(()) => Woken::Listeners,
+                Err(_) => future::pending().await,
+            }
+        };
         let deadline = async {
             match self.next_deadline() {
                 Some(stamp) => {
@@ -98,14 +105,17 @@ impl Brain {
                 None => future::pending().await,
             }
         };
-        deaths.or(keeper).or(report).or(question).or(deadline).await
+        let told = deaths.or(keeper).or(report).or(question);
+        told.or(listeners).or(deadline).await
     }
 
     /// The earliest moment at which something is due by itself.
     fn next_deadline(&self) -> Option<Stamp> {
         let patience = self.endings.values().chain(self.lost.values());
         let patience = patience.chain(self.opening.values()).copied();
-        self.fleet.next_deadline().into_iter().chain(patience).min()
+        let listeners = self.listeners.next_deadline(launch::now().stamp);
+        let own = self.fleet.next_deadline().into_iter().chain(listeners);
+        own.chain(patience).min()
     }
 
     /// Takes what has come, in the fixed order; returns how much it was.
@@ -113,7 +123,7 @@ impl Brain {
         self.now = launch::now();
         let (mut told, mut reports, mut questions) = (Vec::new(), Vec::new(), Vec::new());
         match woken {
-            Woken::Deaths | Woken::Deadline => {}
+            Woken::Deaths | Woken::Listeners | Woken::Deadline => {}
             Woken::Keeper(message) => told.push(message),
             Woken::Report(report) => reports.push(report),
             Woken::Question(question) => questions.push(question),
@@ -166,6 +176,7 @@ impl Brain {
             self.decide();
         }
         self.remember();
+        self.attend_listeners();
     }
 
     /// Hands every waiting event to the fleet and performs what it decides.

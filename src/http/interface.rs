@@ -189,8 +189,11 @@ impl Interface {
                 self.ask(Ask::Stdin { name, bytes }, &asked).await?;
                 Ok(Value::Bool(true))
             }
-            // Until there are listeners, nobody has subscribed to it.
-            "sendRemoteCommEvent" => Ok(Value::Bool(true)),
+            "sendRemoteCommEvent" => {
+                let (kind, data) = (arguments.text()?, arguments.text()?);
+                self.ask(Ask::Remote { kind, data }, "").await?;
+                Ok(Value::Bool(true))
+            }
             _ => self.about_logs(name, arguments).await,
         }
     }

@@ -33,6 +33,7 @@ mod packet;
 mod park;
 mod respawn;
 mod run;
+pub mod slate;
 mod will;
 mod wishes;
 
@@ -41,6 +42,7 @@ pub use holder::run_if_holder;
 pub use ledger::Ledger;
 pub use link::{Link, link_if_brain};
 pub use run::run_if_keeper;
+pub use slate::Slate;
 pub use will::become_keeper;
 
 /// Names a parked descriptor over brains. Old keepers know the order: new keys go to the end.
@@ -74,6 +76,10 @@ pub enum ParkKey {
     Holder,
     /// The holder's listening socket, for a holder that has to be started again.
     HolderListener,
+    /// What is known of event listeners: one copy of the slate (memfd).
+    EventsEven,
+    /// The other copy (memfd).
+    EventsOdd,
 }
 
 impl ParkKey {

@@ -1,5 +1,7 @@
 //! The clocks. Nothing else reads them on behalf of decisions.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::fleet::{Moment, Stamp};
@@ -19,4 +21,11 @@ pub fn now() -> Moment {
         ),
         wall: wall.tv_sec,
     }
+}
+
+/// How long it is until a moment of the wall clock, given in seconds since 1970.
+pub fn until(wall: i64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let wall = Duration::from_secs(u64::try_from(wall).unwrap_or(0));
+    wall.saturating_sub(now.unwrap_or(wall))
 }

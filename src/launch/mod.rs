@@ -27,7 +27,7 @@ mod stat;
 mod wait;
 
 pub use accounts::drop_privileges;
-pub use clock::now;
+pub use clock::{now, until};
 pub use deaths::Deaths;
 pub use foreign::foreign_exit;
 pub use intent::{find_started, pipe_inode};

@@ -282,7 +282,8 @@ fn answers(ask: &Ask, log: PathBuf) -> Box<dyn Iterator<Item = Answer> + Send> {
         | Ask::ClearMain
         | Ask::RotateMain
         | Ask::Reopen
-        | Ask::Stdin { .. } => {
+        | Ask::Stdin { .. }
+        | Ask::Remote { .. } => {
             vec![Answer::Done]
         }
     };
