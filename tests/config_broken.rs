@@ -42,6 +42,7 @@ fn said_about(text: &str) -> String {
     let file = directory.path().join("c.conf");
     fs::write(&file, text).unwrap();
     let source = Source {
+        single: None,
         file: Some(file),
         overrides: Vec::new(),
     };

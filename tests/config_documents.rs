@@ -38,6 +38,7 @@ fn the_sample_is_the_table_and_can_be_read() {
     }
     assert_eq!(fs::read_to_string(&path).unwrap(), options::sample());
     let source = Source {
+        single: None,
         file: Some(path),
         overrides: Vec::new(),
     };
@@ -58,6 +59,7 @@ fn with_every_comment_removed_the_sample_still_names_only_options() {
     let file = directory.path().join("c.conf");
     fs::write(&file, text).unwrap();
     let source = Source {
+        single: None,
         file: Some(file),
         overrides: Vec::new(),
     };

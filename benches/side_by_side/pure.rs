@@ -28,6 +28,7 @@ fn load(count: usize) -> (config::Config, Duration) {
     let file = directory.path().join("c.conf");
     fs::write(&file, text(count)).expect("a file in it");
     let source = Source {
+        single: None,
         file: Some(file),
         overrides: Vec::new(),
     };

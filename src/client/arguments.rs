@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use argh::{ArgsInfo, FromArgs};
 
+use crate::config::Autorestart;
+use crate::fleet::EndWhen;
+
 /// Supervises programs as supervisord.conf says. Without a command: an interactive shell.
 #[derive(Debug, FromArgs, ArgsInfo)]
 #[argh(help_triggers("-h", "--help"))]
@@ -30,6 +33,7 @@ pub struct Appctl {
 #[allow(missing_docs)]
 pub enum Command {
     Daemon(DaemonCommand),
+    Run(Run),
     Check(Check),
     Status(Status),
     Start(Start),
@@ -72,6 +76,9 @@ pub struct DaemonCommand {
     /// go to the background once everything listens
     #[argh(switch, short = 'd')]
     pub detach: bool,
+    /// end when a program is FATAL (fatal), or when none runs or will run (done)
+    #[argh(option, arg_name = "event", from_str_fn(end_when))]
+    pub exit_when: Option<EndWhen>,
 }
 
 /// Check a configuration file and start nothing.
@@ -476,3 +483,51 @@ pub struct Version {}
     example = "appctl shell"
 )]
 pub struct Shell {}
+
+/// Supervise one command without a configuration; its exit code is the exit code.
+#[derive(Debug, FromArgs, ArgsInfo)]
+#[argh(
+    subcommand,
+    name = "run",
+    help_triggers("-h", "--help"),
+    example = "appctl run -- /srv/app --port 80\nappctl run --restart=on-failure -- worker"
+)]
+pub struct Run {
+    /// start it again: no, on-failure, always (default: no)
+    #[argh(
+        option,
+        arg_name = "when",
+        default = "Autorestart::Never",
+        from_str_fn(restart)
+    )]
+    pub restart: Autorestart,
+    /// signal that asks it to stop (default: TERM)
+    #[argh(option, arg_name = "signal")]
+    pub stop_signal: Option<String>,
+    /// seconds from there to SIGKILL (default: 10)
+    #[argh(option, arg_name = "seconds")]
+    pub stop_wait: Option<u32>,
+    /// run it as this user
+    #[argh(option, arg_name = "name")]
+    pub user: Option<String>,
+    /// the command and its arguments, after --
+    #[argh(positional, greedy, arg_name = "command")]
+    pub command: Vec<String>,
+}
+
+fn restart(word: &str) -> Result<Autorestart, String> {
+    match word {
+        "no" => Ok(Autorestart::Never),
+        "on-failure" => Ok(Autorestart::Unexpected),
+        "always" => Ok(Autorestart::Always),
+        _ => Err(format!("restart is no, on-failure or always, not {word}")),
+    }
+}
+
+fn end_when(word: &str) -> Result<EndWhen, String> {
+    match word {
+        "fatal" => Ok(EndWhen::Fatal),
+        "done" => Ok(EndWhen::Done),
+        _ => Err(format!("the event is fatal or done, not {word}")),
+    }
+}

@@ -29,7 +29,7 @@ const PURPOSES: &[(&str, &[&str])] = &[
             "check", "avail", "reread", "plan", "update", "add", "remove", "reload",
         ],
     ),
-    ("Daemon", &["daemon", "shutdown", "version"]),
+    ("Daemon", &["daemon", "run", "shutdown", "version"]),
     ("This program", &["shell", "help"]),
 ];
 
@@ -223,7 +223,7 @@ mod tests {
             ),
             (
                 "daemon -dc f",
-                "None None Some(Daemon(DaemonCommand { config: Some(\"f\"), detach: true }))",
+                "None None Some(Daemon(DaemonCommand { config: Some(\"f\"), detach: true, exit_when: None }))",
             ),
             (
                 "start --no-w a",

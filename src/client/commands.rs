@@ -90,7 +90,7 @@ impl Commands {
             Command::Reload(_) => self.follow_file(&["reload"]),
             Command::Shutdown(_) => self.change(&["shutdown"]),
             Command::Version(_) => self.version(),
-            Command::Daemon(_) | Command::Check(_) | Command::Shell(_) => {
+            Command::Daemon(_) | Command::Run(_) | Command::Check(_) | Command::Shell(_) => {
                 output::complain("appctl: not in the shell");
                 Ok(exit::USAGE)
             }
@@ -389,7 +389,7 @@ impl Dialect for Commands {
     }
 
     fn commands(&self) -> Vec<String> {
-        let outside = ["daemon", "check", "shell"];
+        let outside = ["daemon", "run", "check", "shell"];
         let inside = command_line::names()
             .into_iter()
             .filter(|name| !outside.contains(name));

@@ -39,6 +39,7 @@ mod pidproxy;
 mod render;
 mod rpc_fg;
 mod rpc_server;
+mod run;
 mod server;
 mod session;
 mod settings;
@@ -118,6 +119,7 @@ fn appctl(argv0: &str, arguments: &[String]) -> ExitCode {
     } = appctl;
     match command {
         Some(Command::Daemon(own)) => boot(argv0, own, config.as_deref()),
+        Some(Command::Run(own)) => run::run(argv0, &own),
         Some(Command::Check(own)) => {
             let file = own.config.as_deref().or(config.as_deref());
             ExitCode::from(settings::check(file, argv0, own.strict))
@@ -133,6 +135,8 @@ fn boot(argv0: &str, own: DaemonCommand, config: Option<&Path>) -> ExitCode {
         config: own.config.or(config.map(Path::to_path_buf)),
         detach: Some(own.detach),
         overrides: Vec::new(),
+        exit_when: own.exit_when,
+        single: None,
     })
 }
 

@@ -33,6 +33,7 @@ pub fn address(file: Option<&Path>, argv0: &str) -> Result<Address, String> {
         return Ok(Address::Unix(config::default_socket(&host)));
     };
     let source = Source {
+        single: None,
         file: Some(file),
         overrides: Vec::new(),
     };
@@ -70,6 +71,7 @@ pub fn check(file: Option<&Path>, argv0: &str, strict: bool) -> u8 {
         }
     };
     let source = Source {
+        single: None,
         file: Some(file.clone()),
         overrides: Vec::new(),
     };

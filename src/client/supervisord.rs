@@ -143,6 +143,8 @@ fn wanted(parsed: Parsed, argv0: &str) -> Result<Wanted, String> {
         config: None,
         detach: None,
         overrides: Vec::new(),
+        exit_when: None,
+        single: None,
     };
     // In the order given, as the first of -h and -v decides.
     for (index, given) in parsed.options.into_iter().enumerate() {

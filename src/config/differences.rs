@@ -71,6 +71,7 @@ mod tests {
         let text = format!("[supervisord]\n{programs}");
         let host = FakeHost::new().with_file("/etc/c.conf", text);
         let source = Source {
+            single: None,
             file: Some("/etc/c.conf".into()),
             overrides: Default::default(),
         };

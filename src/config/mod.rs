@@ -45,7 +45,7 @@ pub use host::{Host, RealHost, User};
 pub use logfile::{LogFileConfig, RotatePeriod};
 pub use model::*;
 pub use options::sample;
-pub use read::{Loaded, Override, Source, load};
+pub use read::{Loaded, Override, Single, Source, load};
 pub use revision::OptionChange;
 pub use search::default_socket;
 pub use signal::SignalProblem;

@@ -228,6 +228,8 @@ pub struct Policy {
     pub stopasgroup: bool,
     /// Send SIGKILL to the process group.
     pub killasgroup: bool,
+    /// Its final end is the end of the daemon (our addition: `essential`).
+    pub essential: bool,
 }
 
 /// `autorestart=`.

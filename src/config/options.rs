@@ -132,6 +132,11 @@ pub const PROGRAM: &[OptionInfo] = &[
     option("stopwaitsecs", "10", "seconds from there to SIGKILL"),
     option("stopasgroup", "false", "send it to the process group"),
     option("killasgroup", "false", "SIGKILL the process group"),
+    option(
+        "essential",
+        "false",
+        "its final end ends the daemon, in order, with its exit code (appctl)",
+    ),
     option("user", "", "run as this user"),
     option("directory", "", "working directory"),
     option("umask", "", "file mode creation mask"),
@@ -276,8 +281,8 @@ pub fn nearest_value(option: &str, typed: &str) -> Option<&'static str> {
     let fixed = match option {
         "loglevel" => LEVELS,
         "autorestart" => &["true", "false", "unexpected"],
-        "autostart" | "redirect_stderr" | "stopasgroup" | "killasgroup" | "nodaemon" | "silent"
-        | "nocleanup" | "strip_ansi" => TRUTHS,
+        "autostart" | "redirect_stderr" | "stopasgroup" | "killasgroup" | "essential"
+        | "nodaemon" | "silent" | "nocleanup" | "strip_ansi" => TRUTHS,
         "events" => &EventType::NAMES,
         "stdout_logfile_rotate" | "stderr_logfile_rotate" | "logfile_rotate" => {
             &["hourly", "daily", "weekly", "monthly"]

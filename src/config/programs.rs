@@ -141,6 +141,7 @@ impl Common {
             stopwaitsecs: reader.read(scope, "stopwaitsecs", 10, value::integer),
             stopasgroup,
             killasgroup,
+            essential: reader.read(scope, "essential", false, value::boolean),
         };
         let count = reader.read(scope, "numprocs", 1, |text| match value::integer(text)? {
             count if count > NUMPROCS_MAX => Err(Refused {

@@ -25,6 +25,17 @@ pub struct Source {
     pub file: Option<PathBuf>,
     /// Options of `[supervisord]` from the command line; they win over the file.
     pub overrides: Vec<Override>,
+    /// One program instead of a file (`appctl run`).
+    pub single: Option<Single>,
+}
+
+/// A configuration of one program that no file holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Single {
+    /// The sections as they would be in a file.
+    pub text: String,
+    /// `command=` of the program, as it is: nothing in it is expanded or taken for a comment.
+    pub command: String,
 }
 
 /// An option of `[supervisord]` given on the command line, not yet checked.
@@ -72,15 +83,15 @@ impl Loaded {
 /// Reads a configuration. The error holds every problem, warnings included.
 pub fn load(host: &dyn Host, source: &Source) -> Result<Loaded, Diagnostics> {
     let mut diagnostics = Diagnostics::new();
-    let parts = match &source.file {
-        Some(file) => read_files(host, file, &mut diagnostics),
-        None => vec![(
-            SourceFile {
-                name: "built-in defaults".into(),
-                here: String::new(),
-            },
-            scan("[supervisord]\n"),
-        )],
+    let without_file = |text: &str| {
+        let name = "built-in defaults".into();
+        let here = String::new();
+        vec![(SourceFile { name, here }, scan(text))]
+    };
+    let parts = match (&source.single, &source.file) {
+        (Some(single), _) => without_file(&single.text),
+        (None, Some(file)) => read_files(host, file, &mut diagnostics),
+        (None, None) => without_file("[supervisord]\n"),
     };
     if diagnostics.error_count() > 0 {
         return Err(diagnostics);
@@ -95,7 +106,7 @@ pub fn load(host: &dyn Host, source: &Source) -> Result<Loaded, Diagnostics> {
     let config = configuration(&mut reader, source);
     warn_of_unknown(&mut reader);
     let diagnostics = reader.diagnostics;
-    match config {
+    match config.map(|config| with_command(config, source)) {
         Some(config) if diagnostics.error_count() == 0 => Ok(Loaded {
             config,
             notices: diagnostics.into_vec(),
@@ -103,6 +114,19 @@ pub fn load(host: &dyn Host, source: &Source) -> Result<Loaded, Diagnostics> {
         }),
         _ => Err(diagnostics),
     }
+}
+
+fn with_command(mut config: Config, source: &Source) -> Config {
+    if let Some(single) = &source.single {
+        let processes = config
+            .groups
+            .iter_mut()
+            .flat_map(|group| &mut group.processes);
+        for process in processes {
+            process.launch.command.clone_from(&single.command);
+        }
+    }
+    config
 }
 
 fn configuration(reader: &mut Reader<'_>, source: &Source) -> Option<Config> {

@@ -29,6 +29,7 @@ const ADJUSTABLE: &[&str] = &[
     "stopwaitsecs",
     "stopasgroup",
     "killasgroup",
+    "essential",
 ];
 
 /// Parts of a variable's name that say that its value is nobody's business.
@@ -147,6 +148,7 @@ fn of_policy(policy: &Policy, options: &mut Vec<(String, String)>) {
         stopwaitsecs,
         stopasgroup,
         killasgroup,
+        essential,
     } = policy;
     let codes: Vec<String> = exitcodes.iter().map(ToString::to_string).collect();
     let mut add = |option: &str, value: String| options.push((option.to_owned(), value));
@@ -168,6 +170,7 @@ fn of_policy(policy: &Policy, options: &mut Vec<(String, String)>) {
     add("stopwaitsecs", stopwaitsecs.to_string());
     add("stopasgroup", stopasgroup.to_string());
     add("killasgroup", killasgroup.to_string());
+    add("essential", essential.to_string());
 }
 
 fn of_stream(channel: &str, stream: &StreamConfig, options: &mut Vec<(String, String)>) {
@@ -217,6 +220,7 @@ mod tests {
         let text = format!("[supervisord]\n[program:p]\n{options}");
         let host = FakeHost::new().with_file("/etc/c.conf", text);
         let source = Source {
+            single: None,
             file: Some("/etc/c.conf".into()),
             overrides: Default::default(),
         };

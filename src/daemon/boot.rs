@@ -58,6 +58,7 @@ fn try_boot(options: &BootOptions) -> Result<ExitCode, Refusal> {
     let source = Source {
         file: file.clone(),
         overrides: options.overrides.clone(),
+        single: options.single.clone(),
     };
     let config = config::load(&host, &source)
         .map_err(Refusal::Configuration)?
@@ -99,7 +100,10 @@ fn become_daemon(
     if settles {
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(supervisord.umask));
     }
-    let doors = open_doors(&config, options.personality, &mut notes)?;
+    let doors = match options.single {
+        Some(_) => Doors::default(),
+        None => open_doors(&config, options.personality, &mut notes)?,
+    };
     if let Some(directory) = supervisord.directory.as_ref().filter(|_| settles) {
         let note = match std::env::set_current_dir(directory) {
             Ok(()) => Note {
@@ -143,6 +147,9 @@ fn become_daemon(
 }
 
 fn find_file(options: &BootOptions, host: &RealHost) -> Result<Option<PathBuf>, Refusal> {
+    if options.single.is_some() {
+        return Ok(None);
+    }
     if let Some(given) = &options.config {
         let absolute = std::path::absolute(given)
             .map_err(|error| format!("could not find config file {}: {error}", given.display()))?;

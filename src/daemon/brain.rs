@@ -23,7 +23,7 @@ use crate::config::{
 use crate::control::server::Rooms;
 use crate::control::{self, Answer, LogDone, Question};
 use crate::events::Bulletin;
-use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, Ticket};
+use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, State, Ticket};
 use crate::http::{Credentials, Guard, Site, serve_tcp};
 use crate::keeper::{Inheritance, Ledger, Link, ParkKey, Slate};
 use crate::launch::{self, Deaths, Limits};
@@ -197,14 +197,17 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
     if settings.detached {
         super::detach::let_go_of_terminal();
     }
-    while brain.turns().await == Outcome::StartOver {
-        brain.begin_again(&settings);
-    }
+    let code = loop {
+        match brain.turns().await {
+            Outcome::StartOver => brain.begin_again(&settings),
+            Outcome::Shutdown(code) => break code,
+        }
+    };
     if brain.asked_to_end {
         // Where nothing had to be stopped, the answer may still be on its way to the client.
         async_std::task::sleep(LAST_ANSWER_TIME).await;
     }
-    Ok(brain.leave(&settings))
+    Ok(brain.leave(&settings, code))
 }
 
 impl Brain {
@@ -222,6 +225,7 @@ impl Brain {
             say(sentence.clone().into());
         }
         self.last_read = loaded.config;
+        self.fleet.end_when(settings.options.exit_when);
         self.clean_auto_logs();
         write_pidfile(&self.supervisord, self.keeper_pid);
         say(sentences::started(self.keeper_pid));
@@ -246,6 +250,7 @@ impl Brain {
     fn begin_again(&mut self, settings: &Settings) {
         self.finished = None;
         self.fleet = Fleet::new();
+        self.fleet.end_when(settings.options.exit_when);
         let gone = std::mem::take(&mut self.processes);
         for (id, process) in gone {
             for channel in process.channels() {
@@ -315,18 +320,25 @@ impl Brain {
     }
 
     /// The end: answers who still waits, removes what we made, drains the main log.
-    fn leave(self, settings: &Settings) -> u8 {
+    fn leave(self, settings: &Settings, code: u8) -> u8 {
         for (_, asker) in self.askers {
             super::questions::send(&asker, Answer::Done);
+        }
+        if self.source.single.is_some() {
+            for process in self.fleet.processes() {
+                if let (State::Fatal, Some(reason)) = (process.state(), process.spawn_error()) {
+                    eprintln!("appctl: {}: {reason}", process.name());
+                }
+            }
         }
         remove_pidfile(&self.supervisord, self.keeper_pid);
         settings.remove_sockets();
         settings.remove_holder_socket();
         self.plane.finish();
-        if let Err(error) = self.link.leave(0) {
+        if let Err(error) = self.link.leave(code) {
             eprintln!("appctl: telling the keeper goodbye: {error}");
         }
-        0
+        code
     }
 }
 

@@ -8,8 +8,9 @@ use super::listeners::COPY;
 use super::processes::{Ending, Parent, RecordedRun, Run, RunId, owner_of, stream_of};
 use super::sentences::{self, say};
 use super::starts::output_key;
+use crate::config::Signal;
 use crate::control::{Answer, Channel, Failure, LogDone};
-use crate::fleet::{Event, ExitStatus, ProcessId, Request};
+use crate::fleet::{Event, ExitStatus, ProcessId, Request, Selector};
 use crate::keeper::{ExitRecord, FromKeeper, ParkKey};
 use crate::launch;
 use crate::logs::{PlaneReport, StreamId};
@@ -233,6 +234,12 @@ impl Brain {
     fn hear_signal(&mut self, number: u8) {
         say(sentences::received(number, self.fleet.is_leaving()));
         match number {
+            // The one program is meant: the daemon has nothing to reread or to reopen.
+            1 | 10 | 12 if self.source.single.is_some() => {
+                let selectors = vec![Selector::All];
+                let signal = Signal(number);
+                self.ask_fleet(Request::Signal { selectors, signal }, None);
+            }
             1 if !self.fleet.is_leaving() => self.start_over(None),
             2 | 3 | 15 => self.ask_fleet(Request::Shutdown, None),
             12 => self.reopen_logs(),

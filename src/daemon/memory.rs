@@ -22,7 +22,7 @@ use crate::fleet::{self, ProcessId};
 use crate::keeper::{ParkKey, blob};
 
 /// Raised when a brain could no longer read what an older one wrote.
-pub const STRUCTURE_VERSION: u32 = 2;
+pub const STRUCTURE_VERSION: u32 = 3;
 
 /// The structure: what exists, as opposed to how it fares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Override;
+use crate::config::{Override, Single};
+use crate::fleet::EndWhen;
 
 /// How to start the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,10 @@ pub struct BootOptions {
     pub detach: Option<bool>,
     /// Options of `[supervisord]` given on the command line, in order. They win over the file.
     pub overrides: Vec<Override>,
+    /// When to end without being asked.
+    pub exit_when: Option<EndWhen>,
+    /// Supervise this program instead of those of a file, and listen nowhere.
+    pub single: Option<Single>,
 }
 
 /// Whose habits to follow in messages and defaults.

@@ -34,11 +34,18 @@ impl Brain {
             Action::Report { ticket, report } => self.reply(ticket, Answer::Report(report)),
             Action::Answered { ticket } => self.finish_reply(ticket, Answer::Done),
             Action::Waiting { living } => say(sentences::waiting_to_die(&living)),
-            Action::Finished { start_over } => {
+            Action::Ending { process, code } => {
+                let process = process.and_then(|id| self.processes.get(&id));
+                say(sentences::ending(
+                    process.map(|process| &process.name),
+                    code,
+                ));
+            }
+            Action::Finished { start_over, code } => {
                 self.finished = Some(if start_over {
                     Outcome::StartOver
                 } else {
-                    Outcome::Shutdown
+                    Outcome::Shutdown(code)
                 });
             }
         }

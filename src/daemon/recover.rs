@@ -346,6 +346,7 @@ mod tests {
             read_legacy(&memory, Contents::default()).unwrap_err()
         };
         let source = Source {
+            single: None,
             file: None,
             overrides: Default::default(),
         };

@@ -218,6 +218,18 @@ pub fn killing(
     }
 }
 
+/// The daemon ends without having been asked.
+pub fn ending(process: Option<&ProcessName>, code: u8) -> Line {
+    let why = match process {
+        Some(name) => format!("{name} has ended for good"),
+        None => "nothing runs any more, and nothing will be started".to_owned(),
+    };
+    line(
+        LogLevel::Info,
+        format!("{why}: everything is stopped, and the daemon ends with exit code {code}"),
+    )
+}
+
 /// While leaving: these still live.
 pub fn waiting_to_die(living: &[ProcessName]) -> Line {
     let names: Vec<&str> = living.iter().map(|name| name.process.as_str()).collect();

@@ -75,6 +75,7 @@ impl Settings {
         Source {
             file: self.file.clone(),
             overrides: self.options.overrides.clone(),
+            single: self.options.single.clone(),
         }
     }
 

@@ -30,8 +30,8 @@ const SLOW_TURN: Duration = Duration::from_millis(50);
 /// How the loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Everything stopped after a shutdown.
-    Shutdown,
+    /// Everything stopped after a shutdown: the exit code.
+    Shutdown(u8),
     /// Everything stopped to start over with the configuration as it is now.
     StartOver,
 }

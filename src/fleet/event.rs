@@ -307,10 +307,19 @@ pub enum Action {
         /// Names of the living.
         living: Vec<ProcessName>,
     },
+    /// The fleet leaves without having been asked.
+    Ending {
+        /// Because of this process, if it was one.
+        process: Option<ProcessId>,
+        /// The exit code of the daemon.
+        code: u8,
+    },
     /// Nothing lives any more after [`Request::Shutdown`] or [`Request::StartOver`].
     Finished {
         /// True after [`Request::StartOver`].
         start_over: bool,
+        /// The exit code of the daemon.
+        code: u8,
     },
 }
 

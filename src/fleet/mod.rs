@@ -11,6 +11,7 @@
 //! only `config` (for [`Policy`](crate::config::Policy)).
 
 mod check;
+mod ending;
 pub mod event;
 mod job;
 pub mod name;
@@ -28,6 +29,7 @@ mod update;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+pub use ending::EndWhen;
 pub use event::*;
 pub use name::*;
 pub use process::Process;
@@ -36,6 +38,7 @@ pub use selection::Selected;
 pub use snapshot::{Record, RestoreError, Structure};
 pub use state::*;
 
+use ending::Ending;
 use job::Jobs;
 use process::Input;
 use restart::{Round, Rounds};
@@ -57,6 +60,7 @@ pub struct Fleet {
     updates: Vec<Update>,
     /// What an update may find stopped.
     quiet: VecDeque<Quiet>,
+    ending: Ending,
     unsaved: Unsaved,
 }
 
@@ -129,6 +133,7 @@ impl Fleet {
         // Updates first: a process that is restarted for one has its new policy when it starts.
         while self.advance_updates(now, actions)
             || self.start_ready_round(now, actions)
+            || self.end_if_due(now, actions)
             || self.advance_leaving(now, actions)
         {}
         self.jobs.flush(actions);
@@ -211,6 +216,9 @@ impl Fleet {
         let (after, round) = (process.phase, process.round);
         if before == after {
             return;
+        }
+        if may_start || self.ending.when == Some(EndWhen::Single) {
+            self.ending.note(process, &actions[mark..]);
         }
         let name = process.name();
         for action in &actions[mark..] {
@@ -410,7 +418,9 @@ impl Fleet {
         if self.roster.top_level().is_none() {
             let start_over = leaving.start_over;
             self.mode = Mode::Left { start_over };
-            actions.push(Action::Finished { start_over });
+            let code = self.ending.due.map_or(0, |(code, _)| code);
+            let code = if start_over { 0 } else { code };
+            actions.push(Action::Finished { start_over, code });
         } else if leaving.name_living_at <= now.stamp {
             leaving.name_living_at = now.stamp.after(WAITING_INTERVAL);
             let living = self.roster.living();

@@ -15,6 +15,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::ending::Ending;
 use super::event::{ExitStatus, GroupPolicy, Moment, Stamp};
 use super::name::{ProcessId, ProcessName};
 use super::pace::Pace;
@@ -60,6 +61,7 @@ pub struct Structure {
     next_id: u32,
     leaving: Option<KeptLeaving>,
     updates: Vec<Update>,
+    ending: Ending,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,6 +142,7 @@ impl Fleet {
                 }
             },
             updates: self.updates.iter().map(Update::rest).collect(),
+            ending: self.ending,
         }
     }
 
@@ -157,6 +160,7 @@ impl Fleet {
         let leaving = structure.leaving;
         let mut fleet = Fleet {
             roster: Roster::from_id(structure.next_id),
+            ending: structure.ending,
             ..Fleet::default()
         };
         let mut ids = BTreeSet::new();

@@ -135,6 +135,7 @@ impl Audit {
             Action::Answered { ticket } => {
                 assert!(self.open.remove(ticket), "answered twice: {action:?}");
             }
+            Action::Ending { .. } => assert!(!self.finished),
             Action::Waiting { living } => assert!(!living.is_empty()),
             Action::Finished { .. } => {
                 assert!(!self.finished, "finished twice");

@@ -1,6 +1,7 @@
 //! The pure core, tested without processes, clocks or sleeping.
 
 mod audit;
+mod endings;
 mod exhaustive;
 mod lockstep;
 mod revisions;

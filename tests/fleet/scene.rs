@@ -17,6 +17,7 @@ pub fn policy() -> Policy {
         stopwaitsecs: 10,
         stopasgroup: false,
         killasgroup: false,
+        essential: false,
     }
 }
 
@@ -319,7 +320,14 @@ impl Scene {
                 let living: Vec<String> = living.iter().map(ToString::to_string).collect();
                 format!("waiting for {}", living.join(", "))
             }
-            Action::Finished { start_over } => format!("finished, start over: {start_over}"),
+            Action::Ending { code, .. } => format!("ending with {code}"),
+            Action::Finished {
+                start_over,
+                code: 0,
+            } => {
+                format!("finished, start over: {start_over}")
+            }
+            Action::Finished { code, .. } => format!("finished with {code}"),
         }
     }
 }
