@@ -15,10 +15,11 @@ use super::input::Input;
 use super::interrupt::Interrupts;
 use super::logs::{self, Shown};
 use super::output::{self, LogOutput};
-use super::render::{self, StatusJson};
+use super::render;
 use super::shell::{Completion, Dialect, Flow};
 use crate::control::ProcessView;
 use crate::control::codes::Code;
+use crate::control::facts::ProcessFacts;
 use crate::control::line::{Row, split_words};
 use crate::fleet::{ProcessName, State};
 
@@ -138,7 +139,7 @@ impl Commands {
         });
         let refused = answer.map_err(|trouble| self.give_up(trouble))?.err();
         if json {
-            let items: Vec<_> = views.iter().map(StatusJson::of).collect();
+            let items: Vec<_> = views.iter().map(ProcessFacts::of).collect();
             output::text(&render::json_list(&items));
         } else {
             output::text(&render::status(&views, output::target()));

@@ -149,49 +149,6 @@ pub fn json_line<T: Serialize>(item: &T) -> String {
     serde_json::to_string(item).unwrap_or_else(|error| format!("\"{error}\""))
 }
 
-/// A process in `status --json` (docs/commands.md lists the fields).
-#[derive(Debug, Serialize)]
-pub struct StatusJson<'a> {
-    name: String,
-    group: &'a str,
-    process: &'a str,
-    state: &'static str,
-    pid: Option<i32>,
-    uptime: Option<u64>,
-    description: &'a str,
-    start: i64,
-    stop: i64,
-    now: i64,
-    exit_status: i32,
-    spawn_error: &'a str,
-    stdout_logfile: &'a str,
-    stderr_logfile: &'a str,
-    log_trouble: &'a str,
-}
-
-impl<'a> StatusJson<'a> {
-    /// The JSON form of a process.
-    pub fn of(view: &'a ProcessView) -> StatusJson<'a> {
-        StatusJson {
-            name: view.name.to_string(),
-            group: &view.name.group,
-            process: &view.name.process,
-            state: view.state.word(),
-            pid: (view.pid != 0).then_some(view.pid),
-            uptime: (view.pid != 0).then_some(view.uptime),
-            description: &view.description,
-            start: view.start,
-            stop: view.stop,
-            now: view.now,
-            exit_status: view.exit_status,
-            spawn_error: &view.spawn_error,
-            stdout_logfile: &view.stdout_logfile,
-            stderr_logfile: &view.stderr_logfile,
-            log_trouble: &view.log_trouble,
-        }
-    }
-}
-
 /// A process in `avail --json`.
 #[derive(Debug, Serialize)]
 pub struct AvailJson<'a> {
@@ -311,6 +268,7 @@ pub fn difference_word(kind: DifferenceKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::facts::ProcessFacts;
     use crate::fleet::ProcessName;
 
     fn process(group: &str, name: &str, state: State, description: &str) -> ProcessView {
@@ -327,6 +285,7 @@ mod tests {
             now: 3,
             uptime: 62,
             exit_status: 0,
+            ended: String::new(),
             spawn_error: String::new(),
             stdout_logfile: "/log/a".into(),
             stderr_logfile: String::new(),
@@ -423,13 +382,13 @@ mod tests {
     fn json_has_one_item_per_line_and_null_for_what_is_not_there() {
         let running = process("a", "a", State::Running, "pid 12");
         let stopped = process("b", "b", State::Stopped, "a \"quote\"\n");
-        let items = [StatusJson::of(&running), StatusJson::of(&stopped)];
+        let items = [ProcessFacts::of(&running), ProcessFacts::of(&stopped)];
         let text = json_list(&items);
         let read: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(read[0]["pid"], 12);
         assert_eq!(read[1]["pid"], serde_json::Value::Null);
         assert_eq!(read[1]["description"], "a \"quote\"\n");
         assert_eq!(text.lines().count(), 4);
-        assert_eq!(json_list::<StatusJson<'_>>(&[]), "[]\n");
+        assert_eq!(json_list::<ProcessFacts<'_>>(&[]), "[]\n");
     }
 }

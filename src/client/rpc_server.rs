@@ -415,6 +415,7 @@ fn process(info: &Value) -> Option<ProcessView> {
             _ => u64::try_from(now - start).unwrap_or(0),
         },
         exit_status: small("exitstatus"),
+        ended: String::new(),
         spawn_error: text(info, "spawnerr"),
         stdout_logfile: text(info, "stdout_logfile"),
         stderr_logfile: text(info, "stderr_logfile"),

@@ -193,6 +193,7 @@ fn process_row(view: &ProcessView) -> Row {
         .with_number("stop", view.stop)
         .with_number("now", view.now)
         .with_number("exit", view.exit_status)
+        .with_some("ended", &view.ended)
         .with_some("spawn_error", &view.spawn_error)
         .with_some("stdout_logfile", &view.stdout_logfile)
         .with_some("stderr_logfile", &view.stderr_logfile)
@@ -217,6 +218,7 @@ impl TryFrom<&Row> for ProcessView {
             now: row.number("now")?,
             uptime: row.number("uptime")?,
             exit_status: row.number("exit")?,
+            ended: row.text("ended"),
             spawn_error: row.text("spawn_error"),
             stdout_logfile: row.text("stdout_logfile"),
             stderr_logfile: row.text("stderr_logfile"),
@@ -384,7 +386,8 @@ fn difference_word(kind: DifferenceKind) -> &'static str {
     }
 }
 
-fn done_word(done: Done) -> &'static str {
+/// What was done, in a word.
+pub fn done_word(done: Done) -> &'static str {
     match done {
         Done::Started => "started",
         Done::Stopped => "stopped",
@@ -398,7 +401,8 @@ fn done_word(done: Done) -> &'static str {
     }
 }
 
-fn log_done_word(done: LogDone) -> &'static str {
+/// What was done to log files, in a word.
+pub fn log_done_word(done: LogDone) -> &'static str {
     match done {
         LogDone::Cleared => "cleared",
         LogDone::Rotated => "rotated",

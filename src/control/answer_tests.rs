@@ -24,6 +24,7 @@ fn view(name: ProcessName) -> ProcessView {
         now: 1_700_000_062,
         uptime: 62,
         exit_status: 0,
+        ended: String::new(),
         spawn_error: String::new(),
         stdout_logfile: "/var/log/web.log".into(),
         stderr_logfile: String::new(),
@@ -215,7 +216,8 @@ proptest! {
             texts.clone().try_into().unwrap();
         let view = ProcessView {
             name: name.clone(), state: to, description, pid, start, stop, now, uptime,
-            exit_status, spawn_error, stdout_logfile, stderr_logfile, log_trouble,
+            exit_status, ended: spawn_error.clone(), spawn_error, stdout_logfile, stderr_logfile,
+            log_trouble,
         };
         let answer = Answer::Process(Box::new(view.clone()));
         prop_assert_eq!(ProcessView::try_from(&read(&answer)), Ok(view));

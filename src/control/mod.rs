@@ -1,10 +1,9 @@
 //! The line protocol on the unix socket: codec, verbs, sessions (docs/protocol.md).
 //!
-//! From the text outwards: `word` and `line` are the codec; `verbs`, `arguments`, `selector` and
-//! `since` and
-//! `request` read what is asked; `question` is what the daemon's turn sees of it; `answer` and
-//! `codes` write what it says. All of that is pure. `listener` makes the socket at boot; `server`,
-//! `seats`, `connection`, `session`, `logs`, `peer` and `follow` serve it.
+//! From the text outwards: `word` and `line` are the codec; `verbs`, `arguments`, `selector`, `since`
+//! and `request` read what is asked; `question` is what the daemon's turn sees of it; `answer`,
+//! `facts` and `codes` write what it says. All of that is pure. `listener` makes the socket at boot;
+//! `server`, `seats`, `connection`, `session`, `logs`, `peer` and `follow` serve it.
 //!
 //! Must never: change anything itself. A session turns lines into [`Question`]s for the daemon's
 //! turn and [`Answer`]s into lines; it reads log files by offset and events by number. Imports
@@ -14,6 +13,7 @@ pub mod answer;
 mod arguments;
 pub mod codes;
 mod connection;
+pub mod facts;
 pub mod follow;
 pub mod limits;
 pub mod line;

@@ -240,6 +240,8 @@ pub struct ProcessView {
     pub uptime: u64,
     /// Exit code of the last end; -1 after death by signal; 0 if none.
     pub exit_status: i32,
+    /// How its last run ended, in words; empty if it has not ended yet.
+    pub ended: String,
     /// Why it could not be started, or empty.
     pub spawn_error: String,
     /// Standard output's file, or empty.

@@ -24,7 +24,7 @@ use crate::control::server::Rooms;
 use crate::control::{self, Answer, LogDone, Question};
 use crate::events::Bulletin;
 use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, State, Ticket};
-use crate::http::{Credentials, Guard, Site, serve_tcp};
+use crate::http::{Credentials, Guard, Live, Site, serve_tcp};
 use crate::keeper::{Inheritance, Ledger, Link, ParkKey, Slate};
 use crate::launch::{self, Deaths, Limits};
 use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, Syslog, mainlog};
@@ -375,13 +375,14 @@ fn take_listeners(parked: &mut BTreeMap<ParkKey, OwnedFd>) -> Vec<(u32, OwnedFd)
 
 /// Serves every listening socket in a task of its own.
 fn serve(settings: &Settings, listeners: Vec<(u32, OwnedFd)>, ask: &Sender<Question>) {
+    let live = Live::new(ask.clone());
     for (server, (key, listener)) in settings.servers.iter().zip(listeners) {
         let credentials = server
             .credentials
             .clone()
             .map(|(user, password)| Credentials::new(user, password));
         let guard = Guard::new(names_of(server));
-        let site = Arc::new(Site::new(ask.clone(), credentials, guard));
+        let site = Arc::new(Site::new(ask.clone(), credentials, guard, live.clone()));
         let rooms = Rooms {
             questions: ask.clone(),
             http: Some(site.clone()),

@@ -6,6 +6,7 @@ use async_std::channel::{Sender, unbounded};
 use super::brain::Brain;
 use super::options::Personality;
 use super::processes::{MAIN_LOG, Process, stream_of};
+use super::sentences::how_it_ended;
 use super::status::{Facts, description};
 use crate::config::MainLogTarget;
 use crate::control::{
@@ -235,6 +236,9 @@ impl Brain {
                 Some(ExitStatus::Signal { .. }) => -1,
                 Some(ExitStatus::Unknown) | None => 0,
             },
+            ended: of_fleet
+                .exit_status()
+                .map_or_else(String::new, how_it_ended),
             stdout_logfile: file(crate::control::Channel::Stdout),
             stderr_logfile: file(crate::control::Channel::Stderr),
             log_trouble: held.trouble(),

@@ -11,6 +11,7 @@ use async_std::channel::{Receiver, Sender, bounded};
 use futures_lite::future;
 
 use crate::control::{Answer, Ask, DaemonView, Failure, Peer, ProcessView, Question};
+use crate::events::Bulletin;
 use crate::fleet::{Refusal, Report, Selector};
 
 /// How long the turn may take to accept a question.
@@ -103,5 +104,17 @@ impl Asking {
             _ => None,
         });
         found.ok_or_else(|| Failure::Other("the daemon did not describe itself".to_owned()))
+    }
+
+    /// What happened, to be read by number.
+    pub async fn bulletin(&self) -> Result<Bulletin, Failure> {
+        let answers = self.put(Ask::Events).await?;
+        match answers.recv().await {
+            Ok(Answer::Events(bulletin)) => Ok(bulletin),
+            Ok(Answer::Failed(failure)) => Err(failure),
+            _ => Err(Failure::Other(
+                "the daemon did not tell its events".to_owned(),
+            )),
+        }
     }
 }

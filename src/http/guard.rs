@@ -86,6 +86,11 @@ impl Guard {
         Guard { hosts, token }
     }
 
+    /// What the page sends with a change.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Judges a request by its head.
     pub fn judge(&self, deed: Deed, headers: &HeaderMap) -> Result<(), Suspicion> {
         let head = Head(headers);

@@ -9,6 +9,8 @@
 //!   `methods` the table of methods,
 //!   `interface`, `arguments`, `info` and `logs` what they do.
 //! * `/logtail`, `/mainlogtail`: `tails`; `stream` turns log files into bodies.
+//! * `/api/v1/…`: `api`, in JSON; `events` sends what happens.
+//! * `/live`: what open pages watch; `live` follows the events and `usage` reads CPU and memory, once for all.
 //! * the page and its files: `page`, and for what scripts do with Supervisor's page, `forms`.
 //!
 //! Like the line protocol, all of it puts [`Question`](crate::control::Question)s to the daemon's
@@ -16,17 +18,20 @@
 //!
 //! Must never: look a method up by reflection, take a path of a file from a client, hold more of a
 //! request than [`site::REQUEST_MAX`], let one client wait for another. Imports `config`, `fleet`,
-//! `logs`, `control`.
+//! `launch`, `logs`, `events`, `control`.
 
+mod api;
 mod arguments;
 mod asking;
 pub mod client_side;
 mod credentials;
+mod events;
 mod fault;
 mod forms;
 mod guard;
 mod info;
 mod interface;
+mod live;
 mod logs;
 mod methods;
 mod pace;
@@ -37,9 +42,11 @@ mod stream;
 mod tails;
 mod tcp;
 mod transport;
+mod usage;
 pub mod value;
 
 pub use credentials::Credentials;
 pub use guard::Guard;
+pub use live::Live;
 pub use site::Site;
 pub use tcp::serve_tcp;

@@ -14,6 +14,8 @@ use crate::fleet::State;
 
 const INDEX: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/appctl.css");
+const SCRIPT: &str = include_str!("page/appctl.js");
+const ICON: &str = include_str!("page/appctl.svg");
 
 /// Where the rows go in [`INDEX`].
 const ROWS: &str = "<!-- rows -->";
@@ -21,11 +23,15 @@ const ROWS: &str = "<!-- rows -->";
 const MESSAGE: &str = "<!-- message -->";
 
 const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
 
 /// A file of the page.
 pub fn file(path: &str) -> Option<Reply> {
     let (kind, text) = match path {
         "/appctl.css" | "/stylesheets/supervisor.css" => (CSS, STYLE),
+        "/appctl.js" => (JS, SCRIPT),
+        "/appctl.svg" | "/favicon.ico" => (SVG, ICON),
         _ => return None,
     };
     Some(reply::whole(StatusCode::OK, kind, text))

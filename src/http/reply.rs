@@ -11,6 +11,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
+use serde::Serialize;
 
 /// A body: whole, or a stream. A stream that fails is cut off, which the client sees.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -48,6 +49,18 @@ pub struct Endless;
 pub fn whole(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Reply {
     let body = Full::new(body.into()).map_err(|never: Infallible| match never {});
     headed(status, kind, body.boxed_unsync())
+}
+
+/// A value as JSON.
+pub fn json(status: StatusCode, value: &impl Serialize) -> Reply {
+    match serde_json::to_vec(value) {
+        Ok(mut text) => {
+            text.push(b'\n');
+            whole(status, "application/json", text)
+        }
+        // Plain structures of numbers and texts always serialize.
+        Err(_) => refusal(StatusCode::INTERNAL_SERVER_ERROR),
+    }
 }
 
 /// A reply that goes on as the stream does.

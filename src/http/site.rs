@@ -23,11 +23,12 @@ use super::credentials::{Credentials, Verdict};
 use super::forms::{self, Form};
 use super::guard::{Deed, Guard};
 use super::interface::Interface;
+use super::live::Live;
 use super::pace::{Pace, Step};
 use super::reply::{Endless, Reply, TEXT, because, refusal, unauthorized, whole};
 use super::transport::Transport;
 use super::value::{read_call, write_response};
-use super::{page, tails};
+use super::{api, page, tails};
 use crate::control::server::{HttpDoor, Talk};
 use crate::control::{Peer, Question};
 
@@ -46,6 +47,7 @@ pub struct Site {
     questions: Sender<Question>,
     credentials: Option<Credentials>,
     guard: Guard,
+    live: Live,
 }
 
 impl Site {
@@ -54,11 +56,13 @@ impl Site {
         questions: Sender<Question>,
         credentials: Option<Credentials>,
         guard: Guard,
+        live: Live,
     ) -> Site {
         Site {
             questions,
             credentials,
             guard,
+            live,
         }
     }
 
@@ -102,6 +106,9 @@ impl Site {
         if let Err(suspicion) = self.guard.judge(deed, request.headers()) {
             return because(StatusCode::FORBIDDEN, suspicion.words());
         }
+        if path == "/live" && *request.method() == Method::GET {
+            return self.live.watch(self.guard.token());
+        }
         let asking = Asking::new(self.questions.clone(), peer);
         route(asking, &path, request).await
     }
@@ -141,6 +148,10 @@ async fn route(asking: Asking, path: &str, request: Request<Incoming>) -> Reply 
             true => tails::of_the_daemon(&asking).await,
             false => refusal(StatusCode::BAD_REQUEST),
         };
+    }
+    if let Some(rest) = path.strip_prefix("/api/v1/") {
+        let answered = api::answer(&asking, rest, request).await;
+        return answered.unwrap_or_else(|| refusal(StatusCode::NOT_FOUND));
     }
     match path {
         "/" | "/index.html" | "/tail.html" if looks || method == Method::POST => {

@@ -3,6 +3,7 @@
 //! Must never: be the only proof of identity for a signal; that is what pidfds are for.
 
 use std::io;
+use std::time::Duration;
 
 /// What `/proc/PID/stat` says about a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,10 @@ pub struct ProcessStat {
     pub group: i32,
     /// Session (field 6).
     pub session: i32,
+    /// CPU time so far, user and system, in clock ticks (fields 14 and 15).
+    cpu_ticks: u64,
+    /// Memory in use, in pages (field 24).
+    resident_pages: u64,
     /// Start time in clock ticks since boot (field 22). Ticks are 10 ms: two processes can share
     /// one, but not with the same pid unless pids wrap within it.
     pub start_time: u64,
@@ -38,18 +43,33 @@ impl ProcessStat {
         })
     }
 
+    /// CPU time so far, user and system.
+    pub fn cpu(&self) -> Duration {
+        let per_second = rustix::param::clock_ticks_per_second().max(1);
+        Duration::from_millis(self.cpu_ticks.saturating_mul(1000) / per_second)
+    }
+
+    /// Memory in use, in bytes.
+    pub fn resident(&self) -> u64 {
+        let page = rustix::param::page_size() as u64;
+        self.resident_pages.saturating_mul(page)
+    }
+
     /// The name in field 2 may hold blanks, newlines and parentheses: the last `)` ends it.
     fn parse(text: &[u8]) -> Option<ProcessStat> {
         let end_of_name = text.iter().rposition(|byte| *byte == b')')?;
         let rest = std::str::from_utf8(text.get(end_of_name + 1..)?).ok()?;
         // The first word after the name is field 3.
         let field = |number: usize| rest.split_ascii_whitespace().nth(number - 3);
+        let number = |of: usize| field(of)?.parse::<u64>().ok();
         Some(ProcessStat {
             state: *field(3)?.as_bytes().first()?,
             parent: field(4)?.parse().ok()?,
             group: field(5)?.parse().ok()?,
             session: field(6)?.parse().ok()?,
-            start_time: field(22)?.parse().ok()?,
+            cpu_ticks: number(14)? + number(15)?,
+            resident_pages: number(24)?,
+            start_time: number(22)?,
         })
     }
 }
@@ -67,7 +87,7 @@ pub(super) fn exit_code(pid: i32, start_time: u64) -> Option<i32> {
 mod tests {
     use super::*;
 
-    const TAIL: &str = "S 1 42 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 20";
+    const TAIL: &str = "S 1 42 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 20 0";
 
     #[test]
     fn the_last_parenthesis_ends_the_name() {
@@ -76,6 +96,8 @@ mod tests {
             parent: 1,
             group: 42,
             session: 7,
+            cpu_ticks: 11,
+            resident_pages: 20,
             start_time: 987654,
         });
         for name in ["cat", "a b", ") S 9 9 9", "x\ny", "((", ""] {

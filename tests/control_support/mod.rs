@@ -148,6 +148,7 @@ fn view(text: &str) -> Answer {
         now: 1_700_000_062,
         uptime: if running { 62 } else { 0 },
         exit_status: 0,
+        ended: String::new(),
         spawn_error: String::new(),
         stdout_logfile: if running { "/var/log/web.log" } else { "" }.into(),
         stderr_logfile: String::new(),

@@ -1,4 +1,5 @@
-//! A Python environment with what the tests deploy: gunicorn, Flask, and Supervisor itself.
+//! A Python environment with what the tests deploy and drive: gunicorn, Flask, a browser, the reader of
+//! metrics, and Supervisor itself.
 //!
 //! Made once and kept under the target directory, so that only the first run needs the network.
 
@@ -9,7 +10,13 @@ use std::process::Command;
 use super::APPCTL;
 
 /// What is installed.
-const PACKAGES: [&str; 3] = ["flask", "gunicorn", "supervisor"];
+const PACKAGES: [&str; 5] = [
+    "flask",
+    "gunicorn",
+    "prometheus_client",
+    "selenium",
+    "supervisor",
+];
 
 /// The environment's `bin` directory; made if it is not there yet. `Err` says why it cannot be.
 pub fn bin() -> Result<PathBuf, String> {
@@ -21,13 +28,15 @@ pub fn bin() -> Result<PathBuf, String> {
     let lock = File::create(target_directory().join("trial-venv.lock"))
         .map_err(|error| error.to_string())?;
     lock.lock().map_err(|error| error.to_string())?;
-    if !complete.exists() {
+    // What was installed when it was completed: more may have become needed since.
+    let packages = PACKAGES.join(" ");
+    if fs::read_to_string(&complete).ok().as_ref() != Some(&packages) {
         let _ = fs::remove_dir_all(&root);
         run(Command::new("python3").args(["-m", "venv"]).arg(&root))?;
         run(Command::new(bin.join("pip"))
             .args(["install", "--quiet", "--disable-pip-version-check"])
             .args(PACKAGES))?;
-        File::create(&complete).map_err(|error| error.to_string())?;
+        fs::write(&complete, packages).map_err(|error| error.to_string())?;
     }
     Ok(bin)
 }
