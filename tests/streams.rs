@@ -4,6 +4,11 @@
 
 mod lab;
 
+use std::io::Read;
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+use std::process::Stdio;
+
 use lab::numbers::Tally;
 use lab::{Lab, kill, procfs, rotated};
 
@@ -137,4 +142,138 @@ fn the_beginning_of_a_line_is_written_soon_and_its_end_at_the_end_of_the_program
         Some("stdout | bye\n")
     );
     assert_eq!(lab.appctl("logs --since 2100-01-01").out, "");
+}
+
+/// What comes to a datagram socket, until it is told to stop by the last line of a program.
+fn receive(socket: &UnixDatagram, last: &str) -> Vec<String> {
+    let mut messages: Vec<String> = Vec::new();
+    let mut bytes = vec![0; 65536];
+    socket.set_read_timeout(Some(lab::PATIENCE)).unwrap();
+    while !messages
+        .last()
+        .is_some_and(|message| message.trim_end().ends_with(last))
+    {
+        let count = socket.recv(&mut bytes).unwrap();
+        messages.push(String::from_utf8_lossy(&bytes[..count]).into_owned());
+    }
+    messages
+}
+
+#[test]
+fn output_goes_to_several_places_at_once() {
+    // Without this: a container needs a sidecar to have its logs in a file and on its output, and
+    // whoever has a syslog needs a pipe to `logger` for each program.
+    ours_only!();
+    let lab = Lab::new();
+    let syslog = UnixDatagram::bind(lab.path("syslog")).unwrap();
+    let journal = UnixDatagram::bind(lab.path("journal")).unwrap();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (udp_port, tcp_port) = (
+        udp.local_addr().unwrap().port(),
+        tcp.local_addr().unwrap().port(),
+    );
+    let lab = lab.started(&format!(
+        "silent=true\n\
+         [program:a]\ncommand=/usr/bin/seq 1 50\nautorestart=false\nstartsecs=0\n\
+         stdout_syslog_tag=shop\nstdout_syslog_facility=local0\nstdout_format=prefix\n\
+         stdout_logfile=@D@/a,b.log, /dev/stdout, syslog://@D@/syslog, journald://@D@/journal, \
+         udp://127.0.0.1:{udp_port}, tcp://127.0.0.1:{tcp_port}\n"
+    ));
+    let messages = receive(&syslog, " 50");
+    assert_eq!(messages.len(), 50);
+    assert!(
+        messages[0].starts_with("<134>") && messages[0].ends_with(" shop: 1"),
+        "{messages:?}"
+    );
+    let messages = receive(&journal, "=50");
+    assert_eq!(messages.len(), 50);
+    assert!(
+        messages[1].ends_with("APPCTL_NAME=a\nAPPCTL_STREAM=stdout\nMESSAGE=2\n"),
+        "{messages:?}"
+    );
+    udp.set_read_timeout(Some(lab::PATIENCE)).unwrap();
+    let mut bytes = [0; 1000];
+    let count = udp.recv(&mut bytes).unwrap();
+    let message = String::from_utf8_lossy(&bytes[..count]);
+    assert!(
+        message.starts_with("<134>1 20") && message.ends_with(" shop - stdout - 1"),
+        "{message}"
+    );
+    let (mut connection, _) = tcp.accept().unwrap();
+    let mut all = String::new();
+    connection.set_read_timeout(Some(lab::PATIENCE)).unwrap();
+    while !all.ends_with(" 50") {
+        let count = connection.read(&mut bytes).unwrap();
+        all.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+    }
+    assert_eq!(all.matches(" shop - stdout - ").count(), 50);
+    for file in ["a,b.log", "daemon.out"] {
+        Tally::of(&written(&lab.wait_text(file, "| 50\n"))).assert_complete();
+    }
+}
+
+#[test]
+fn a_dead_or_slow_place_holds_up_nothing_and_is_told() {
+    // Without this: a syslog that hangs stops every program that logs to it.
+    ours_only!();
+    let lab = Lab::new();
+    // Nobody reads the one, nobody listens at the other.
+    let slow = UnixDatagram::bind(lab.path("slow")).unwrap();
+    let lab = lab.started(
+        "[program:a]\ncommand=/usr/bin/seq 1 200000\nautorestart=false\nstartsecs=0\n\
+         stdout_logfile=@D@/a.log, syslog://@D@/slow, syslog://@D@/dead\n\
+         [program:b]\ncommand=/bin/sh -c \"echo one; exec sleep 1000\"\n\
+         stdout_logfile=NONE, syslog://@D@/late\n",
+    );
+    lab.wait_state("a", "EXITED");
+    Tally::of(&lab.wait_text("a.log", "\n200000\n")).assert_complete();
+    lab.wait_main_log("cannot write to syslog://");
+    let trouble = |lab: &Lab, name: &str| {
+        let answer = lab.session().ask(&format!("status {name}"));
+        answer.rows.concat().contains("log_trouble")
+    };
+    lab.until("the trouble shows in status", |lab| {
+        trouble(lab, "a") && trouble(lab, "b")
+    });
+    let late = UnixDatagram::bind(lab.path("late")).unwrap();
+    assert!(receive(&late, " one")[0].contains(" supervisord["));
+    lab.until("it is over", |lab| !trouble(lab, "b"));
+    // What the slow one did not get is counted.
+    let mut bytes = [0; 1000];
+    slow.set_read_timeout(Some(lab::PATIENCE)).unwrap();
+    loop {
+        let count = slow.recv(&mut bytes).unwrap();
+        if String::from_utf8_lossy(&bytes[..count]).contains("lines were dropped here") {
+            break;
+        }
+    }
+}
+
+#[test]
+fn the_daemons_own_output_is_never_sought_or_rotated() {
+    // Without this: "Illegal seek" for everyone who forgets `stdout_logfile_maxbytes=0`.
+    ours_only!();
+    let lab = Lab::new();
+    let mut command = lab.daemon_command();
+    lab.configure(
+        "silent=true\n[program:a]\ncommand=/usr/bin/seq 1 50000\nautorestart=false\nstartsecs=0\n\
+         stdout_logfile=/dev/stdout\nstdout_logfile_maxbytes=1KB\n",
+    );
+    let mut daemon = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut seen = String::new();
+    let mut out = daemon.stdout.take().unwrap();
+    let mut piece = [0; 4096];
+    while !seen.ends_with("\n50000\n") {
+        let count = out.read(&mut piece).unwrap();
+        assert!(count > 0, "{seen}");
+        seen.push_str(std::str::from_utf8(&piece[..count]).unwrap());
+    }
+    Tally::of(&seen).assert_complete();
+    lab::signal(daemon.id() as i32, "TERM");
+    assert!(daemon.wait().unwrap().success());
 }

@@ -7,6 +7,7 @@
 //! Must never: start, open or change anything; print; import another module of this crate.
 
 mod command;
+mod destination;
 mod diagnostic;
 mod differences;
 mod environment;
@@ -37,6 +38,7 @@ mod supervisord;
 mod value;
 
 pub use command::{CommandProblem, split_command};
+pub use destination::{Destination, SyslogForm, SyslogStyle};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, by_place};
 pub use differences::Differences;
 pub use event_type::EventType;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::destination::{Destination, SyslogStyle};
 use super::event_type::EventType;
 use super::logfile::LogFileConfig;
 
@@ -282,6 +283,10 @@ pub struct StreamConfig {
     pub events_enabled: bool,
     /// Send each line to syslog.
     pub syslog: bool,
+    /// Where else it goes; with `syslog`, that is among these.
+    pub also: Vec<Destination>,
+    /// How its lines look in a syslog.
+    pub style: SyslogStyle,
     /// In which form its lines are written.
     pub form: OutputForm,
 }

@@ -1,6 +1,7 @@
 //! The one table of options: what exists, its default, and a sentence of help. The reader warns of
 //! keys that are not in it, and the sample configuration is printed from it.
 
+use super::destination;
 use super::event_type::EventType;
 use super::model::Signal;
 use super::nearest::nearest;
@@ -147,7 +148,11 @@ pub const PROGRAM: &[OptionInfo] = &[
         "standard error goes where standard output goes",
     ),
     option("serverurl", "AUTO", "SUPERVISOR_SERVER_URL of the program"),
-    option("stdout_logfile", "AUTO", "file, AUTO or NONE"),
+    option(
+        "stdout_logfile",
+        "AUTO",
+        "file, AUTO or NONE; then, after a comma, /dev/stdout, journald, udp://host:port, …",
+    ),
     option(
         "stdout_logfile_maxbytes",
         "50MB",
@@ -167,6 +172,21 @@ pub const PROGRAM: &[OptionInfo] = &[
     option("stdout_events_enabled", "false", "emit PROCESS_LOG events"),
     option("stdout_syslog", "false", "send each line to syslog"),
     option(
+        "stdout_syslog_tag",
+        "",
+        "tag of its lines in a syslog or journald; default: the process",
+    ),
+    option(
+        "stdout_syslog_facility",
+        "user",
+        "facility of its lines: user, daemon, local0 to local7, …",
+    ),
+    option(
+        "stdout_syslog_format",
+        "",
+        "rfc3164 (default on this machine), rfc5424 (over a network)",
+    ),
+    option(
         "stdout_format",
         "raw",
         "form of its lines: raw, prefix (time, name, stream), json",
@@ -176,7 +196,11 @@ pub const PROGRAM: &[OptionInfo] = &[
         "utc",
         "time in prefix and json: utc, local",
     ),
-    option("stderr_logfile", "AUTO", "file, AUTO or NONE"),
+    option(
+        "stderr_logfile",
+        "AUTO",
+        "file, AUTO or NONE; then, after a comma, /dev/stdout, journald, udp://host:port, …",
+    ),
     option(
         "stderr_logfile_maxbytes",
         "50MB",
@@ -195,6 +219,21 @@ pub const PROGRAM: &[OptionInfo] = &[
     ),
     option("stderr_events_enabled", "false", "emit PROCESS_LOG events"),
     option("stderr_syslog", "false", "send each line to syslog"),
+    option(
+        "stderr_syslog_tag",
+        "",
+        "tag of its lines in a syslog or journald; default: the process",
+    ),
+    option(
+        "stderr_syslog_facility",
+        "user",
+        "facility of its lines: user, daemon, local0 to local7, …",
+    ),
+    option(
+        "stderr_syslog_format",
+        "",
+        "rfc3164 (default on this machine), rfc5424 (over a network)",
+    ),
     option(
         "stderr_format",
         "raw",
@@ -288,6 +327,8 @@ pub fn nearest_value(option: &str, typed: &str) -> Option<&'static str> {
             &["hourly", "daily", "weekly", "monthly"]
         }
         "stdout_format" | "stderr_format" => &["raw", "prefix", "json"],
+        "stdout_syslog_format" | "stderr_syslog_format" => &["rfc3164", "rfc5424"],
+        "stdout_syslog_facility" | "stderr_syslog_facility" => destination::FACILITIES,
         "stdout_format_time" | "stderr_format_time" => &["utc", "local"],
         "stopsignal" => return nearest(typed.trim_start_matches("SIG"), Signal::names()),
         _ => return None,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::destination::{self, Destination, SyslogStyle};
 use super::environment::environment;
 use super::event_type::EventType;
 use super::ini::Section;
@@ -250,15 +251,33 @@ fn stream<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, channel: &str) -> Stre
             ),
         );
     }
-    let stream = StreamConfig {
-        logfile: reader.read(scope, &key("logfile"), LogTarget::Auto, |text| {
+    let (logfile, mut also) = reader.read(
+        scope,
+        &key("logfile"),
+        (LogTarget::Auto, Vec::new()),
+        |text| {
             // Supervisor expands this option twice; the doubled form means the same here.
-            value::log_target(host, &text.replace("%%", "%"))
-        }),
+            destination::targets(host, &text.replace("%%", "%"))
+        },
+    );
+    let syslog = reader.read(scope, &key("syslog"), old_syslog, value::boolean);
+    if syslog && !also.contains(&Destination::Syslog(None)) {
+        also.push(Destination::Syslog(None));
+    }
+    let stream = StreamConfig {
+        logfile,
         logfile_config: logfile::read(reader, scope, &key("logfile")),
         capture_maxbytes: reader.read(scope, &key("capture_maxbytes"), 0, value::bytes),
         events_enabled: reader.read(scope, &key("events_enabled"), false, value::boolean),
-        syslog: reader.read(scope, &key("syslog"), old_syslog, value::boolean),
+        syslog,
+        also,
+        style: SyslogStyle {
+            form: reader.read(scope, &key("syslog_format"), None, destination::form),
+            tag: reader
+                .text(scope, &key("syslog_tag"))
+                .filter(|tag| !tag.is_empty()),
+            facility: reader.read(scope, &key("syslog_facility"), 1, destination::facility),
+        },
         form: OutputForm {
             line: reader.read(scope, &key("format"), LineFormat::Raw, value::line_format),
             time: reader.read(

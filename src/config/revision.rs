@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::destination::SyslogForm;
 use super::model::{Autorestart, LaunchConfig, LogTarget, Policy, ProcessConfig, StreamConfig};
 
 /// An option that differs.
@@ -181,6 +182,8 @@ fn of_stream(channel: &str, stream: &StreamConfig, options: &mut Vec<(String, St
         events_enabled,
         syslog,
         form,
+        also,
+        style,
     } = stream;
     let mut add =
         |option: &str, value: String| options.push((format!("{channel}_{option}"), value));
@@ -189,13 +192,20 @@ fn of_stream(channel: &str, stream: &StreamConfig, options: &mut Vec<(String, St
         LogTarget::Auto => "AUTO".to_owned(),
         LogTarget::File(path) => path.display().to_string(),
     };
-    add("logfile", logfile);
+    let also = also.iter().map(|place| format!(", {place}"));
+    add("logfile", logfile + &also.collect::<String>());
     for (option, value) in logfile_config.written() {
         add(&format!("logfile_{option}"), value);
     }
     add("capture_maxbytes", bytes(*capture_maxbytes));
     add("events_enabled", events_enabled.to_string());
     add("syslog", syslog.to_string());
+    add("syslog_tag", style.tag.clone().unwrap_or_default());
+    add("syslog_facility", style.facility_word().to_owned());
+    add(
+        "syslog_format",
+        style.form.map_or("", SyslogForm::word).to_owned(),
+    );
     add("format", form.line.word().to_owned());
     add("format_time", form.time.word().to_owned());
 }

@@ -428,6 +428,7 @@ fn main_sink(supervisord: &SupervisordConfig) -> SinkConfig {
         strip_ansi: false,
         repeated_as: None,
         format: None,
+        outlets: Vec::new(),
     }
 }
 

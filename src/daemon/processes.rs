@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    LineFormat, LogLevel, LogTarget, ProcessConfig, StreamConfig, SupervisordConfig,
+    Destination, LineFormat, LogLevel, LogTarget, ProcessConfig, StreamConfig, SupervisordConfig,
 };
 use crate::control::Channel;
 use crate::fleet::{ExitStatus, ProcessId, ProcessName, Stamp};
 use crate::keeper::ParkKey;
 use crate::launch::Living;
-use crate::logs::{Format, SinkConfig, StreamId};
+use crate::logs::{Format, Origin, OutletConfig, SinkConfig, StreamId};
 
 /// The stream of the daemon's own log.
 pub const MAIN_LOG: StreamId = StreamId(0);
@@ -196,6 +196,17 @@ impl Process {
     /// What the log plane has to do with one stream.
     pub fn sink(&self, channel: Channel, supervisord: &SupervisordConfig) -> SinkConfig {
         let stream = self.stream(channel);
+        let outlet = |destination: &Destination| OutletConfig {
+            destination: destination.clone(),
+            style: stream.style.clone(),
+            origin: Origin {
+                name: self.name.to_string(),
+                process: self.name.process.clone(),
+                stream: channel.word(),
+                // The keeper, whose pid people see.
+                pid: std::os::unix::process::parent_id(),
+            },
+        };
         SinkConfig {
             path: self.file(channel).cloned(),
             mode: if stream.logfile == LogTarget::Auto {
@@ -212,6 +223,7 @@ impl Process {
                 name: self.name.to_string(),
                 stream: channel.word(),
             }),
+            outlets: stream.also.iter().map(outlet).collect(),
         }
     }
 

@@ -26,8 +26,10 @@ pub(super) struct Chain {
 impl Chain {
     /// The links that a stream of this configuration needs; none if its bytes go as they are.
     pub fn of(config: &SinkConfig) -> Option<Chain> {
-        let looked_at =
-            config.strip_ansi || config.repeated_as.is_some() || config.format.is_some();
+        let looked_at = config.strip_ansi
+            || config.repeated_as.is_some()
+            || config.format.is_some()
+            || !config.outlets.is_empty();
         looked_at.then(|| Chain {
             strip: config.strip_ansi.then(Strip::default),
             format: config.format.clone(),
@@ -44,12 +46,12 @@ impl Chain {
 
     /// The form in which plain bytes are written, which came at this moment in microseconds since
     /// 1970. `goes_on`: more of their last line may come.
-    pub fn formed(&self, plain: Vec<u8>, micros: i64, goes_on: bool) -> Vec<u8> {
+    pub fn formed(&self, plain: &[u8], micros: i64, goes_on: bool) -> Vec<u8> {
         match &self.format {
-            None => plain,
+            None => plain.to_vec(),
             Some(format) => {
                 let mut formed = Vec::with_capacity(plain.len() * 2);
-                format.write(&plain, micros, goes_on, &mut formed);
+                format.write(plain, micros, goes_on, &mut formed);
                 formed
             }
         }

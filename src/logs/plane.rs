@@ -11,6 +11,7 @@ use rustix::fs::MemfdFlags;
 
 use super::format::Format;
 use super::moments::{Moments, Timeline};
+use super::outlet::OutletConfig;
 use super::splice::Stage;
 use super::thread::Thread;
 use crate::config::LogFileConfig;
@@ -35,6 +36,8 @@ pub struct SinkConfig {
     pub repeated_as: Option<String>,
     /// Write lines in this form (takes the transform path); `None`: as they are.
     pub format: Option<Format>,
+    /// Where else it goes (takes the transform path).
+    pub outlets: Vec<OutletConfig>,
 }
 
 /// What the log thread tells. Bounded by the number of streams.

@@ -14,6 +14,7 @@ use rustix::io::{Errno, ioctl_fionread};
 use super::chain::{Chain, LINE_TIME, cut};
 use super::mainlog;
 use super::moments::{Moments, NOTE_INTERVAL, Note};
+use super::outlet::Outlets;
 use super::plane::{SinkConfig, StreamId};
 use super::sink::{Failure, Now, Sink};
 use super::splice::{CHUNK_MAX, Place, Stage, move_directly, read_some};
@@ -70,6 +71,8 @@ pub(super) struct Stream {
     /// The target took no splice; bytes go through the buffer.
     unspliceable: bool,
     rotation: RotationNews,
+    /// Where it goes beside its file.
+    pub outlets: Outlets,
     /// Where it is noted what was written when, and the time of the last note.
     moments: Arc<Moments>,
     noted: i64,
@@ -105,6 +108,7 @@ impl Stream {
     pub fn new(id: StreamId, sink: Sink, moments: Arc<Moments>) -> Stream {
         Stream {
             id,
+            outlets: Outlets::new(&sink.config().outlets),
             sink,
             sources: Vec::new(),
             buffer: Vec::new(),
@@ -123,6 +127,9 @@ impl Stream {
             source.chain = Chain::of(sink.config());
         }
         self.unspliceable = false;
+        if self.sink.config().outlets != sink.config().outlets {
+            self.outlets = Outlets::new(&sink.config().outlets);
+        }
         self.sink = sink;
     }
 
@@ -437,7 +444,8 @@ impl Stream {
         if let Some(name) = &self.sink.config().repeated_as {
             mainlog::repeat(name, &plain);
         }
-        self.buffer = chain.formed(plain, now.micros, !*draining);
+        self.buffer = chain.formed(&plain, now.micros, !*draining);
+        self.outlets.offer(&plain, &self.buffer, now);
         let last = self.buffer.last().copied();
         self.write_buffer(now)?;
         self.end_chunk(stage)?;
@@ -468,7 +476,8 @@ impl Stream {
         }
         let bytes = (stage.look_at_held()).map_err(Failure::of("read the pipe of"))?;
         let plain = chain.plain(bytes);
-        self.buffer = chain.formed(plain, now.micros, true);
+        self.buffer = chain.formed(&plain, now.micros, true);
+        self.outlets.offer(&plain, &self.buffer, now);
         self.write_buffer(now)?;
         self.end_chunk(stage)
     }

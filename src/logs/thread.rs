@@ -19,6 +19,7 @@ use rustix::time::{
 
 use super::chain::Chain;
 use super::moments::Moments;
+use super::outlet::OutletNews;
 use super::plane::{Command, PlaneReport, SinkConfig, StreamId};
 use super::sink::{Failure, Now, Sink};
 use super::splice::Stage;
@@ -114,6 +115,7 @@ impl Thread {
             }
             self.retry_stalled();
             self.pass_overdue();
+            self.flush_outlets();
             self.close_overdue();
             if commanded && self.obey() {
                 return self.finish();
@@ -128,6 +130,11 @@ impl Thread {
             .filter_map(|stream| stream.retry)
             .map(|(due, _)| due)
             .chain(self.held.values().copied())
+            .chain(
+                self.streams
+                    .values()
+                    .filter_map(|stream| stream.outlets.due),
+            )
             .chain(
                 self.streams
                     .values()
@@ -188,6 +195,7 @@ impl Thread {
                 strip_ansi: false,
                 repeated_as: None,
                 format: None,
+                outlets: Vec::new(),
             };
             let Ok(sink) = Sink::open(discard, now) else {
                 return;
@@ -257,6 +265,7 @@ impl Thread {
         if recovered {
             self.report(PlaneReport::Recovered { stream: id });
         }
+        self.flush_outlets_of(id);
         match pumped {
             Pumped::Empty | Pumped::Stalled => self.tell_drained(id, index),
             Pumped::Ended => {
@@ -279,6 +288,29 @@ impl Thread {
         let overdue: Vec<u64> = overdue.map(|(token, _)| *token).collect();
         for token in overdue {
             self.source_ready(token);
+        }
+    }
+
+    /// Sends what outlets did not take before.
+    fn flush_outlets(&mut self) {
+        let now = self.now;
+        let due = |stream: &Stream| stream.outlets.due.is_some_and(|due| due <= now.instant);
+        let due = self.streams.iter().filter(|(_, stream)| due(stream));
+        let due: Vec<StreamId> = due.map(|(id, _)| *id).collect();
+        for id in due {
+            self.flush_outlets_of(id);
+        }
+    }
+
+    fn flush_outlets_of(&mut self, id: StreamId) {
+        let now = self.now;
+        let stream = self.streams.get_mut(&id);
+        match stream.and_then(|stream| stream.outlets.flush(now)) {
+            Some(OutletNews::Troubled(text)) => {
+                self.report(PlaneReport::Stalled { stream: id, text });
+            }
+            Some(OutletNews::Recovered) => self.report(PlaneReport::Recovered { stream: id }),
+            None => {}
         }
     }
 
@@ -364,6 +396,7 @@ impl Thread {
             let Some(stream) = self.streams.get_mut(&id) else {
                 continue;
             };
+            stream.outlets.reopen();
             if let Err(error) = stream.sink.reopen(now) {
                 stream.troubled = true;
                 self.tell_failure(
