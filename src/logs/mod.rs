@@ -11,14 +11,17 @@
 mod archive;
 pub mod auto;
 mod chain;
+mod compress;
 mod format;
 mod line_end;
 mod lines;
 pub mod mainlog;
 mod merge;
 mod moments;
+pub mod names;
 pub mod plane;
 pub mod read;
+mod retention;
 mod rotate;
 pub mod rotation;
 mod sink;
@@ -29,6 +32,7 @@ mod strip;
 mod syslog;
 mod target;
 mod thread;
+mod tidy;
 
 pub use format::Format;
 pub use lines::{LINE_MAX, Wish};
