@@ -4,6 +4,8 @@
 mod lab;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 
 use lab::numbers::Tally;
 use lab::{Lab, rotated};
@@ -121,4 +123,234 @@ fn rotation_on_demand_answers_when_it_is_done() {
         said.err
     );
     assert_eq!(lab.read("a.log"), "kept\n");
+}
+
+#[test]
+fn compressed_files_hold_every_line_and_are_made_in_the_background() {
+    // Without this: compression loses a file that is rotated meanwhile, or leaves its debris.
+    ours_only!();
+    for (how, ending, suffix) in [
+        ("gzip", "gz", "number"),
+        ("zstd", "zst", "number"),
+        ("gzip", "gz", "timestamp"),
+    ] {
+        if !is_installed(how) {
+            continue;
+        }
+        let mut lab = Lab::new();
+        // What kills have left: an unfinished file, and one whose plain form was not removed yet.
+        lab.write("a.log.packing", "half");
+        lab.configure(&format!(
+            "[program:a]\ncommand=/usr/bin/seq 1 400000\nstdout_logfile=@D@/a.log\n\
+             stdout_logfile_maxbytes=60KB\nstdout_logfile_backups=1000\n\
+             stdout_logfile_compress={how}\nstdout_logfile_rotate_suffix={suffix}\n{ONCE}"
+        ));
+        lab.start();
+        lab.wait_state("a", "EXITED");
+        lab.until("all but the current file are compressed", |lab| {
+            archives(lab, "a.log")
+                .iter()
+                .all(|name| name.ends_with(ending))
+                && !lab.path("a.log.packing").exists()
+        });
+        let names = archives(&lab, "a.log");
+        assert!(names.len() > 40, "{names:?}");
+        let mut text = String::new();
+        for name in names.iter().rev() {
+            text += &unpacked(&lab, name);
+        }
+        text += &lab.read("a.log");
+        Tally::of(&text).assert_complete();
+        assert_eq!(Tally::of(&text).last, 400_000);
+        lab.until("the thread is gone with its work", |lab| {
+            let (_, brain) = lab.keeper_and_brain();
+            !threads(brain).contains(&"appctl-tidy".to_owned())
+        });
+    }
+}
+
+#[test]
+fn a_kill_while_compressing_loses_nothing() {
+    // Without this: a crash at the wrong moment leaves half a file, or the same lines twice.
+    ours_only!();
+    let lab = Lab::new();
+    lab.script("burst", "seq 1 600000; exec sleep 1000");
+    let lab = lab.started(
+        "[program:a]\ncommand=@D@/burst\nstdout_logfile=@D@/a.log\nstdout_logfile_maxbytes=200KB\n\
+         stdout_logfile_backups=1000\nstdout_logfile_compress=gzip\n",
+    );
+    for _ in 0..8 {
+        let (_, brain) = lab.keeper_and_brain();
+        lab::signal(brain, "KILL");
+        lab.until("there is another brain", |lab| {
+            let (_, successor) = lab.keeper_and_brain();
+            successor != 0 && successor != brain && lab.ctl("pid").code == 0
+        });
+    }
+    lab.wait_text("a.log", "\n600000\n");
+    assert_eq!(lab.appctl("rotate a").code, 0);
+    lab.until("everything is compressed", |lab| {
+        let names = archives(lab, "a.log");
+        names.iter().all(|name| name.ends_with(".gz")) && !lab.path("a.log.packing").exists()
+    });
+    let names = archives(&lab, "a.log");
+    let text: String = names
+        .iter()
+        .rev()
+        .map(|name| unpacked(&lab, name))
+        .collect();
+    Tally::of(&text).assert_complete();
+    assert_eq!(Tally::of(&text).last, 600_000);
+}
+
+#[test]
+fn old_files_go_by_age_and_by_total_size() {
+    // Without this: logs fill the disk although they were limited.
+    ours_only!();
+    let mut lab = Lab::new();
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3 * 86_400);
+    for number in 1..=3 {
+        let path = lab.write(&format!("aged.log.{number}"), "x\n");
+        if number > 1 {
+            let file = fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(old).unwrap();
+        }
+    }
+    // What another tool may have left stays.
+    lab.write("aged.log.20200101", "logrotate's\n");
+    lab.configure(&format!(
+        "[program:aged]\ncommand=/bin/echo hello\nstdout_logfile=@D@/aged.log\nstdout_logfile_maxage=2d\n{ONCE}\
+         [program:total]\ncommand=/usr/bin/seq 1 200000\nstdout_logfile=@D@/total.log\n\
+         stdout_logfile_maxbytes=50KB\nstdout_logfile_maxtotal=300KB\n{ONCE}\
+         [program:named]\ncommand=/usr/bin/seq 1 200000\nstdout_logfile=@D@/named.log\n\
+         stdout_logfile_maxbytes=50KB\nstdout_logfile_backups=3\nstdout_logfile_rotate_suffix=timestamp\n{ONCE}"
+    ));
+    lab.start();
+    lab.until("the old ones are gone", |lab| {
+        archives(lab, "aged.log") == ["aged.log.1"]
+    });
+    assert!(lab.path("aged.log.20200101").exists());
+    for name in ["total", "named"] {
+        lab.wait_state(name, "EXITED");
+    }
+    lab.until("as many are left as may be", |lab| {
+        let (total, named) = (archives(lab, "total.log"), archives(lab, "named.log"));
+        (4..=5).contains(&total.len()) && named.len() == 3
+    });
+    for log in ["total.log", "named.log"] {
+        let names = archives(&lab, log);
+        let mut text: String = names.iter().rev().map(|name| lab.read(name)).collect();
+        text += &lab.read(log);
+        let tally = Tally::of(&text);
+        assert_eq!(
+            (tally.last, tally.lost, tally.doubled, tally.torn),
+            (200_000, 0, 0, 0),
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn new_files_have_the_mode_and_owner_that_were_asked_for() {
+    // Without this: the log shipper cannot read them, or everybody can.
+    ours_only!();
+    let owner = if lab::is_root() {
+        "stdout_logfile_owner=nobody:nogroup\n"
+    } else {
+        ""
+    };
+    let lab = Lab::with(&format!(
+        "logfile_mode=0604\n\
+         [program:a]\ncommand=/usr/bin/seq 1 3000\nstdout_logfile=@D@/a.log\nstdout_logfile_maxbytes=10KB\n\
+         stdout_logfile_mode=0662\n{owner}{ONCE}\
+         [program:b]\ncommand=/bin/echo b\nstdout_logfile=@D@/b.log\n{ONCE}"
+    ));
+    lab.wait_state("a", "EXITED");
+    lab.wait_state("b", "EXITED");
+    let about = |name: &str| {
+        let about = fs::metadata(lab.path(name)).unwrap();
+        (about.mode() & 0o7777, about.uid())
+    };
+    let user = if lab::is_root() {
+        about_nobody()
+    } else {
+        about("b.log").1
+    };
+    for name in ["a.log", "a.log.1"] {
+        assert_eq!(about(name), (0o662, user), "{name}");
+    }
+    assert_eq!(
+        about("b.log").0,
+        0o644,
+        "the umask counts where nothing was said"
+    );
+    assert_eq!(about("main.log").0, 0o604);
+}
+
+fn about_nobody() -> u32 {
+    let accounts = fs::read_to_string("/etc/passwd").unwrap();
+    let nobody = accounts.lines().find(|line| line.starts_with("nobody:"));
+    nobody
+        .and_then(|line| line.split(':').nth(2)?.parse().ok())
+        .unwrap()
+}
+
+/// The names of a log's rotated files, youngest first.
+fn archives(lab: &Lab, log: &str) -> Vec<String> {
+    let found = appctl::logs::names::list(&lab.path(log)).unwrap();
+    let name = |archive: &appctl::logs::names::Archive| {
+        archive
+            .path
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    found.iter().map(name).collect()
+}
+
+/// Whether the tool that unpacks this is there; with APPCTL_TEST_EVERYTHING it has to be.
+fn is_installed(tool: &str) -> bool {
+    let found = Command::new(tool).arg("--version").output().is_ok();
+    assert!(
+        found || std::env::var_os("APPCTL_TEST_EVERYTHING").is_none(),
+        "{tool} is missing"
+    );
+    if !found {
+        eprintln!("left out: {tool} is not installed");
+    }
+    found
+}
+
+/// The text of a compressed file, by the tool people would use.
+fn unpacked(lab: &Lab, name: &str) -> String {
+    let tool = if name.ends_with(".gz") {
+        "gzip"
+    } else {
+        "zstd"
+    };
+    let output = Command::new(tool)
+        .arg("-dc")
+        .arg(lab.path(name))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{tool} {name}: {:?}",
+        output.status
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The names of a process's threads.
+fn threads(pid: i32) -> Vec<String> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    tasks
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("comm")).ok())
+        .map(|name| name.trim().to_owned())
+        .collect()
 }

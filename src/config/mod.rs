@@ -44,7 +44,7 @@ pub use differences::Differences;
 pub use event_type::EventType;
 pub use fake::FakeHost;
 pub use host::{Host, RealHost, User};
-pub use logfile::{LogFileConfig, RotatePeriod};
+pub use logfile::{Compression, LogFileConfig, Owner, RotatePeriod, RotateSuffix};
 pub use model::*;
 pub use options::sample;
 pub use read::{Loaded, Override, Single, Source, load};

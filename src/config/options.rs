@@ -37,12 +37,38 @@ pub const SUPERVISORD: &[OptionInfo] = &[
         "50MB",
         "rotate it at this size; 0 = never by size",
     ),
-    option("logfile_backups", "10", "rotated files to keep"),
+    option(
+        "logfile_backups",
+        "10",
+        "rotated files to keep; no limit with maxage or maxtotal",
+    ),
     option(
         "logfile_rotate",
         "",
         "rotate it by the clock as well: hourly, daily, weekly, monthly, HH:MM, 6h",
     ),
+    option(
+        "logfile_rotate_suffix",
+        "number",
+        "name of rotated files: number, timestamp",
+    ),
+    option(
+        "logfile_maxage",
+        "",
+        "remove rotated files that are older: 12h, 14d, 8w",
+    ),
+    option(
+        "logfile_maxtotal",
+        "",
+        "remove the oldest when all files have more: 1GB",
+    ),
+    option("logfile_compress", "", "compress rotated files: gzip, zstd"),
+    option(
+        "logfile_mode",
+        "",
+        "mode of new files, octal; default: 666 less the umask",
+    ),
+    option("logfile_owner", "", "owner of new files, user:group"),
     option(
         "loglevel",
         "info",
@@ -158,12 +184,42 @@ pub const PROGRAM: &[OptionInfo] = &[
         "50MB",
         "rotate at this size; 0 = never by size",
     ),
-    option("stdout_logfile_backups", "10", "rotated files to keep"),
+    option(
+        "stdout_logfile_backups",
+        "10",
+        "rotated files to keep; no limit with maxage or maxtotal",
+    ),
     option(
         "stdout_logfile_rotate",
         "",
         "by the clock as well: hourly, daily, weekly, monthly, HH:MM, 6h",
     ),
+    option(
+        "stdout_logfile_rotate_suffix",
+        "number",
+        "name of rotated files: number, timestamp",
+    ),
+    option(
+        "stdout_logfile_maxage",
+        "",
+        "remove rotated files that are older: 12h, 14d, 8w",
+    ),
+    option(
+        "stdout_logfile_maxtotal",
+        "",
+        "remove the oldest when all files have more: 1GB",
+    ),
+    option(
+        "stdout_logfile_compress",
+        "",
+        "compress rotated files: gzip, zstd",
+    ),
+    option(
+        "stdout_logfile_mode",
+        "",
+        "mode of new files, octal; default: 666 less the umask",
+    ),
+    option("stdout_logfile_owner", "", "owner of new files, user:group"),
     option(
         "stdout_capture_maxbytes",
         "0",
@@ -206,12 +262,42 @@ pub const PROGRAM: &[OptionInfo] = &[
         "50MB",
         "rotate at this size; 0 = never by size",
     ),
-    option("stderr_logfile_backups", "10", "rotated files to keep"),
+    option(
+        "stderr_logfile_backups",
+        "10",
+        "rotated files to keep; no limit with maxage or maxtotal",
+    ),
     option(
         "stderr_logfile_rotate",
         "",
         "by the clock as well: hourly, daily, weekly, monthly, HH:MM, 6h",
     ),
+    option(
+        "stderr_logfile_rotate_suffix",
+        "number",
+        "name of rotated files: number, timestamp",
+    ),
+    option(
+        "stderr_logfile_maxage",
+        "",
+        "remove rotated files that are older: 12h, 14d, 8w",
+    ),
+    option(
+        "stderr_logfile_maxtotal",
+        "",
+        "remove the oldest when all files have more: 1GB",
+    ),
+    option(
+        "stderr_logfile_compress",
+        "",
+        "compress rotated files: gzip, zstd",
+    ),
+    option(
+        "stderr_logfile_mode",
+        "",
+        "mode of new files, octal; default: 666 less the umask",
+    ),
+    option("stderr_logfile_owner", "", "owner of new files, user:group"),
     option(
         "stderr_capture_maxbytes",
         "0",
@@ -330,6 +416,12 @@ pub fn nearest_value(option: &str, typed: &str) -> Option<&'static str> {
         "stdout_syslog_format" | "stderr_syslog_format" => &["rfc3164", "rfc5424"],
         "stdout_syslog_facility" | "stderr_syslog_facility" => destination::FACILITIES,
         "stdout_format_time" | "stderr_format_time" => &["utc", "local"],
+        "stdout_logfile_rotate_suffix"
+        | "stderr_logfile_rotate_suffix"
+        | "logfile_rotate_suffix" => &["number", "timestamp"],
+        "stdout_logfile_compress" | "stderr_logfile_compress" | "logfile_compress" => {
+            &["gzip", "zstd", "none"]
+        }
         "stopsignal" => return nearest(typed.trim_start_matches("SIG"), Signal::names()),
         _ => return None,
     };

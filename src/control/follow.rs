@@ -1,11 +1,11 @@
 //! Reads a log file by offset, and goes on in its successors when it was rotated, however often
 //! that happened since the last look, or cleared.
 //!
-//! A rotation gives every file a higher number, so the file that follows ours is found by walking
-//! from the youngest (the bare name) to older ones, `.1`, `.2` and so on, until ours comes: the last
-//! one before it is the next to be read. Where ours has fallen off the end, or was deleted, the walk
-//! ends at the file that was older than ours, or at the end of the numbers. Both files are held
-//! open, so their inodes cannot be given to others meanwhile.
+//! The file that follows ours is found by walking from the youngest (the bare name) through the
+//! rotated ones until ours comes: the last one before it is the next to be read. Where ours has
+//! fallen off the end, or was deleted or compressed, the walk ends at the file that was older than
+//! ours, or with the rotated files. Both files are held open, so their inodes cannot be given to
+//! others meanwhile. A rotated file that was compressed before it was reached is left out.
 //!
 //! Every look at the disk runs on the pool for blocking work: a slow disk slows only its reader.
 //! Must never: open anything but a regular file, hold more than one block.
@@ -21,6 +21,7 @@ use async_std::task::spawn_blocking;
 use rustix::fs::OFlags;
 
 use super::line::RAW_MAX;
+use crate::logs::names::{self, Identity};
 
 /// How often a followed file is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -38,9 +39,6 @@ pub enum Found {
     Truncated,
 }
 
-/// Numbers without a file after which there are no more: a rotation that is under way leaves one.
-const GAP_MAX: u32 = 3;
-
 /// An open log file.
 #[derive(Debug)]
 pub struct LogFile {
@@ -56,7 +54,8 @@ impl LogFile {
         spawn_blocking(move || {
             let file = open(&path)?;
             let size = file.metadata()?.len();
-            let older = open(&numbered(&path, 1)).ok();
+            let youngest = names::list(&path)?.into_iter().next();
+            let older = youngest.and_then(|archive| open(&archive.path).ok());
             Ok((LogFile { path, file, older }, size))
         })
         .await
@@ -117,44 +116,45 @@ impl LogFile {
     fn successor(&self) -> io::Result<Option<File>> {
         let ours = identity(&self.file)?;
         let older = self.older.as_ref().map(identity).transpose()?;
-        let mut successor = None;
-        let (mut number, mut gap) = (0, 0);
-        while gap < GAP_MAX {
-            match open(&numbered(&self.path, number)) {
-                Ok(file) => {
-                    let found = identity(&file)?;
-                    if found == ours || Some(found) == older {
-                        break;
-                    }
-                    successor = Some(file);
-                    gap = 0;
-                }
-                // Without the youngest a rotation is under way, and the walk would be for nothing.
-                Err(error) if number == 0 && error.kind() == io::ErrorKind::NotFound => break,
-                Err(error) if number == 0 => return Err(error),
-                Err(_) => gap += 1,
+        let youngest = match open(&self.path) {
+            // A rotation is under way.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        if identity(&youngest)? == ours {
+            return Ok(None);
+        }
+        let written = self.file.metadata()?.mtime();
+        let mut successor = youngest;
+        let archives = names::list(&self.path)?;
+        if names::list(&self.path)? != archives {
+            // In the middle of a rotation a file may be missing from what is listed.
+            return Ok(None);
+        }
+        for archive in archives {
+            // One that is compressed cannot be read on from; one that is older than ours can only
+            // come after ours, which has been removed.
+            if archive.suffix.packing.is_some() || archive.modified < written {
+                continue;
             }
-            number += 1;
+            let Ok(file) = open(&archive.path) else {
+                continue;
+            };
+            let found = identity(&file)?;
+            if found != archive.identity {
+                return Ok(None);
+            }
+            if found == ours || Some(found) == older {
+                break;
+            }
+            successor = file;
         }
-        Ok(successor)
+        Ok(Some(successor))
     }
 }
 
-/// The file of that number; 0 is the youngest, which has none.
-fn numbered(path: &Path, number: u32) -> PathBuf {
-    match number {
-        0 => path.to_owned(),
-        number => {
-            let mut name = path.as_os_str().to_owned();
-            name.push(format!(".{number}"));
-            name.into()
-        }
-    }
-}
-
-fn identity(file: &File) -> io::Result<(u64, u64)> {
-    let about = file.metadata()?;
-    Ok((about.dev(), about.ino()))
+fn identity(file: &File) -> io::Result<Identity> {
+    Ok(Identity::of(&file.metadata()?))
 }
 
 /// Opens without waiting for the other end of a FIFO, and refuses what is no regular file.
@@ -227,6 +227,13 @@ mod tests {
     }
 
     /// Shifts `log` as the log plane does, keeping two, and begins a new one.
+    fn numbered(path: &Path, number: u32) -> PathBuf {
+        match number {
+            0 => path.to_owned(),
+            number => PathBuf::from(format!("{}.{number}", path.display())),
+        }
+    }
+
     fn rotate(folder: &Path, text: &str) {
         for number in [1, 0] {
             let _ = fs::rename(

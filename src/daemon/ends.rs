@@ -282,6 +282,9 @@ impl Brain {
                 say(sentences::log_recovered(&self.stream_name(stream)));
                 self.set_log_trouble(stream, String::new());
             }
+            PlaneReport::Untidy { stream, text } => {
+                say(sentences::log_untidy(&self.stream_name(stream), &text));
+            }
             PlaneReport::Cleared { stream, result } => {
                 self.done_to_log(stream, LogDone::Cleared, result);
             }

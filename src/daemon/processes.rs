@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Destination, LineFormat, LogLevel, LogTarget, ProcessConfig, StreamConfig, SupervisordConfig,
+    Destination, LineFormat, LogFileConfig, LogLevel, LogTarget, ProcessConfig, StreamConfig,
+    SupervisordConfig,
 };
 use crate::control::Channel;
 use crate::fleet::{ExitStatus, ProcessId, ProcessName, Stamp};
@@ -214,7 +215,15 @@ impl Process {
             } else {
                 0o666
             },
-            file: stream.logfile_config,
+            file: match stream.logfile {
+                // Made before, private to the daemon.
+                LogTarget::Auto => LogFileConfig {
+                    mode: None,
+                    owner: (None, None),
+                    ..stream.logfile_config
+                },
+                _ => stream.logfile_config,
+            },
             strip_ansi: supervisord.strip_ansi,
             repeated_as: (supervisord.loglevel <= LogLevel::Debug)
                 .then(|| format!("'{}' {}", self.name.process, channel.word())),

@@ -312,6 +312,11 @@ pub fn log_stalled(what: &str, text: &str) -> Line {
     line(LogLevel::Error, format!("log of {what} waits: {text}"))
 }
 
+/// Rotated files cannot be compressed or removed; writing goes on.
+pub fn log_untidy(what: &str, text: &str) -> Line {
+    line(LogLevel::Warn, format!("log of {what}: {text}"))
+}
+
 /// It can again.
 pub fn log_recovered(what: &str) -> Line {
     line(LogLevel::Info, format!("log of {what} is written again"))

@@ -44,8 +44,8 @@ pub(super) struct Piece {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Age {
     Number(u32),
-    /// Digits of a moment; a later one is younger.
-    Moment(std::cmp::Reverse<Vec<u8>>),
+    /// Digits of a moment, and which one of several it is; a later one is younger.
+    Moment(std::cmp::Reverse<(Vec<u8>, u32)>),
 }
 
 /// The files of a log, oldest first. The last one is that at its path, if there is one.
@@ -177,7 +177,18 @@ fn read_suffix(suffix: &[u8]) -> Option<(Age, Form)> {
     let (day, rest) = age.split_at_checked(8)?;
     let marks = |byte: &u8| byte.is_ascii_digit() || b"T-_.:Z+".contains(byte);
     let is_moment = digits == day.len() && rest.len() >= 5 && rest.iter().all(marks);
-    is_moment.then(|| (Age::Moment(std::cmp::Reverse(age.to_vec())), form))
+    let (moment, again) = match age.iter().position(|byte| *byte == b'Z') {
+        Some(end) => age.split_at(end + 1),
+        None => (age, &b""[..]),
+    };
+    let again = std::str::from_utf8(again.strip_prefix(b"-").unwrap_or_default()).ok()?;
+    let again = again.parse().unwrap_or(0);
+    is_moment.then(|| {
+        (
+            Age::Moment(std::cmp::Reverse((moment.to_vec(), again))),
+            form,
+        )
+    })
 }
 
 #[cfg(test)]
@@ -201,6 +212,9 @@ mod tests {
             "b.log.1",
             "a.log.20261125T093000.gz",
             "a.log.20261124-235959",
+            "a.log.20261126T093000Z-10",
+            "a.log.20261126T093000Z",
+            "a.log.20261126T093000Z-9.zst",
             "a.log.",
             "a.log.0",
         ] {
@@ -215,6 +229,9 @@ mod tests {
             [
                 "a.log.20261124-235959",
                 "a.log.20261125T093000.gz",
+                "a.log.20261126T093000Z",
+                "a.log.20261126T093000Z-9.zst",
+                "a.log.20261126T093000Z-10",
                 "a.log.10.zst",
                 "a.log.2",
                 "a.log.1",

@@ -11,6 +11,7 @@
 mod archive;
 pub mod auto;
 mod chain;
+mod compress;
 mod format;
 mod line_end;
 mod lines;
@@ -18,9 +19,11 @@ pub mod mainlog;
 mod merge;
 mod message;
 mod moments;
+pub mod names;
 mod outlet;
 pub mod plane;
 pub mod read;
+mod retention;
 mod rotate;
 pub mod rotation;
 mod sink;
@@ -31,6 +34,7 @@ mod strip;
 mod syslog;
 mod target;
 mod thread;
+mod tidy;
 
 pub use format::Format;
 pub use lines::{LINE_MAX, Wish};

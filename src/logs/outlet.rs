@@ -23,7 +23,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use super::message::{self, Framing, Origin};
 use super::sink::Now;
 use super::stall::Backoff;
-use super::target::{self, Kind};
+use super::target::{self, Kind, Making};
 use crate::config::{Destination, SyslogStyle};
 
 /// Most bytes that wait for one outlet.
@@ -290,7 +290,7 @@ impl Link {
 fn connect(destination: &Destination) -> io::Result<Link> {
     match destination {
         Destination::Path(path) => {
-            let (file, kind) = target::open(path, 0o666)?;
+            let (file, kind) = target::open(path, Making::usual(0o666))?;
             Ok(Link::Target(file, kind))
         }
         Destination::Syslog(path) => local(path.as_deref().unwrap_or(Path::new(SYSLOG))),

@@ -14,6 +14,7 @@ use super::moments::{Moments, Timeline};
 use super::outlet::OutletConfig;
 use super::splice::Stage;
 use super::thread::Thread;
+use super::tidy::{Finding, Findings};
 use crate::config::LogFileConfig;
 
 /// One output stream: chosen by the caller, stable over restarts of its program.
@@ -77,6 +78,13 @@ pub enum PlaneReport {
         /// Which stream.
         stream: StreamId,
     },
+    /// Something could not be done to rotated files. Writing goes on.
+    Untidy {
+        /// Which stream.
+        stream: StreamId,
+        /// What failed, on what, why.
+        text: String,
+    },
     /// Answer to [`Plane::clear`].
     Cleared {
         /// Which stream.
@@ -103,6 +111,8 @@ pub(super) enum Command {
     Clear(StreamId),
     Reopen,
     Rotate(StreamId),
+    /// By the background thread.
+    Found(Finding),
     Finish,
 }
 
@@ -125,7 +135,8 @@ impl Plane {
         let (reports, told) = async_std::channel::unbounded();
         let own_wake = rustix::io::fcntl_dupfd_cloexec(&wake, 3)?;
         let moments = Arc::new(Moments::default());
-        let thread = Thread::new(obeyed, own_wake, stage, reports, moments.clone())?;
+        let findings = Findings::new(commands.clone(), wake.try_clone()?);
+        let thread = Thread::new(obeyed, own_wake, stage, reports, moments.clone(), findings)?;
         let thread = std::thread::Builder::new()
             .name("appctl-logs".into())
             .spawn(move || thread.run())?;

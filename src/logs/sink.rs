@@ -17,10 +17,12 @@ use chrono::{Local, Offset, TimeZone};
 use rustix::fs::Stat;
 
 use super::line_end::Limit;
+use super::names;
 use super::plane::SinkConfig;
 use super::rotation::{self, Wall};
-use super::target::{self, Kind};
+use super::target::{self, Kind, Making};
 use super::{rotate, stall::Backoff};
+use crate::config::RotateSuffix;
 
 /// How often a file that is written to is looked for at its path, to notice that it was renamed.
 /// A deletion is noticed at once, for it shows in the file's size and link count.
@@ -85,8 +87,22 @@ pub(super) struct Sink {
     fired: Option<Wall>,
     /// Set while the end of a line is waited for to rotate, whatever the size.
     closing: Option<Closing>,
+    /// When the oldest rotated file will be too old.
+    expiry: Option<Wall>,
+    /// The last name by time.
+    last_stamp: Option<(Wall, u32)>,
+    aftermath: Aftermath,
     /// Set while rotating fails: do not try at every write.
     rotation_pause: Option<(Instant, Backoff)>,
+}
+
+/// What a rotation leaves to be done.
+#[derive(Debug, Default)]
+pub(super) struct Aftermath {
+    /// The rotated files are to be looked after.
+    pub is_untidy: bool,
+    /// A file without a name, still open.
+    pub fallen: Option<OwnedFd>,
 }
 
 /// A rotation that waits for the end of a line.
@@ -108,7 +124,7 @@ impl Sink {
     /// Opens the file, and rotates it if a moment to do so passed since it was last written.
     pub fn open(config: SinkConfig, now: Now) -> io::Result<Sink> {
         let (file, kind) = match &config.path {
-            Some(path) => target::open(path, config.mode)?,
+            Some(path) => target::open(path, making(&config))?,
             None => (target::open_null()?, Kind::Null),
         };
         let mut sink = Sink {
@@ -120,6 +136,12 @@ impl Sink {
             boundary: None,
             fired: None,
             closing: None,
+            expiry: None,
+            last_stamp: None,
+            aftermath: Aftermath {
+                is_untidy: true,
+                fallen: None,
+            },
             rotation_pause: None,
         };
         sink.directory = sink.path().and_then(Directory::of);
@@ -148,6 +170,11 @@ impl Sink {
     /// The next wall-clock rotation.
     pub fn boundary(&self) -> Option<Wall> {
         self.boundary
+    }
+
+    /// The next moment at which the clock matters.
+    pub fn alarm(&self) -> Option<Wall> {
+        [self.boundary, self.expiry].into_iter().flatten().min()
     }
 
     /// Makes the next write look whether the file is still at its path.
@@ -183,10 +210,11 @@ impl Sink {
         let Some(path) = self.config.path.clone() else {
             return Ok(());
         };
-        let opened = match target::open(&path, self.config.mode) {
+        let making = making(&self.config);
+        let opened = match target::open(&path, making) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.directory.ok_or(error)?.make_again(&path)?;
-                target::open(&path, self.config.mode)
+                target::open(&path, making)
             }
             other => other,
         };
@@ -304,9 +332,43 @@ impl Sink {
         if self.config.file.backups == 0 {
             return Ok(rustix::fs::ftruncate(&self.file, 0)?);
         }
-        rotate::shift(&path, self.config.file.backups, self.config.mode)?;
+        let making = making(&self.config);
+        let (config, mode) = (&self.config.file, making.first_mode());
+        match config.rotate_suffix {
+            RotateSuffix::Number => {
+                let packed = config.compress.is_some();
+                self.aftermath.fallen = rotate::shift(&path, config.backups, packed, mode)?;
+            }
+            RotateSuffix::Timestamp => {
+                let moment = names::next_stamp(now.wall, self.last_stamp);
+                self.last_stamp = Some(rotate::stamp(&path, moment, mode)?);
+            }
+        }
+        self.aftermath.is_untidy = true;
         self.doubt();
-        self.reopen(now)
+        self.reopen(now)?;
+        making.settle(&self.file)
+    }
+
+    /// The rotated files are to be looked after.
+    pub fn leave_untidy(&mut self) {
+        self.aftermath.is_untidy = true;
+    }
+
+    /// What is to be done in the background after rotations, once.
+    pub fn take_aftermath(&mut self) -> Aftermath {
+        std::mem::take(&mut self.aftermath)
+    }
+
+    /// When the oldest rotated file will be too old, as far as that is known.
+    pub fn set_expiry(&mut self, expiry: Option<Wall>) {
+        self.expiry = expiry;
+    }
+
+    /// Whether a rotated file has become too old; from now on that is not known.
+    pub fn has_expired(&mut self, now: Now) -> bool {
+        let expired = self.expiry.take_if(|expiry| *expiry <= now.wall);
+        expired.is_some()
     }
 
     fn path(&self) -> Option<&Path> {
@@ -346,6 +408,14 @@ impl Directory {
             Ok(()) => _ = std::os::unix::fs::chown(directory, Some(self.uid), Some(self.gid)),
         }
         Ok(())
+    }
+}
+
+fn making(config: &SinkConfig) -> Making {
+    Making {
+        usual: config.mode,
+        mode: config.file.mode,
+        owner: config.file.owner,
     }
 }
 

@@ -15,6 +15,9 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::SendFlags;
+use rustix::process::{Gid, Uid};
+
+use crate::config::Owner;
 
 /// Symbolic links followed from one log path.
 const LINKS_MAX: u32 = 8;
@@ -39,12 +42,58 @@ pub(super) enum Kind {
     Polled,
 }
 
+/// What a file is like that is not there yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Making {
+    /// Its permission bits, before the umask.
+    pub usual: u32,
+    /// Its permission bits, whatever the umask.
+    pub mode: Option<u32>,
+    /// Its user and group.
+    pub owner: Owner,
+}
+
+impl Making {
+    /// As any program makes a file: these bits less the umask, owned by us.
+    pub fn usual(usual: u32) -> Making {
+        Making {
+            usual,
+            mode: None,
+            owner: (None, None),
+        }
+    }
+
+    /// The bits it is made with; others are added once it has its owner, so that nobody who may
+    /// not read it in the end can do so before.
+    pub fn first_mode(self) -> u32 {
+        match self.is_special() {
+            true => self.mode.unwrap_or(self.usual) & 0o600,
+            false => self.usual,
+        }
+    }
+
+    fn is_special(self) -> bool {
+        self.mode.is_some() || self.owner != (None, None)
+    }
+
+    /// Gives a file that was just made its owner and mode.
+    pub fn settle(self, file: &OwnedFd) -> io::Result<()> {
+        if !self.is_special() {
+            return Ok(());
+        }
+        let (user, group) = self.owner;
+        rustix::fs::fchown(file, user.map(Uid::from_raw), group.map(Gid::from_raw))?;
+        let mode = self.mode.unwrap_or_else(|| self.usual & !umask());
+        Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(mode))?)
+    }
+}
+
 /// Opens a log path, making the file if it is not there.
-pub(super) fn open(path: &Path, mode: u32) -> io::Result<(OwnedFd, Kind)> {
+pub(super) fn open(path: &Path, making: Making) -> io::Result<(OwnedFd, Kind)> {
     if let Some(number) = standard_number(path) {
         return open_standard(number);
     }
-    let file = match open_unfollowed(path, mode, LINKS_MAX)? {
+    let file = match open_unfollowed(path, making, LINKS_MAX)? {
         Opened::File(file) => file,
         Opened::Standard(number) => return open_standard(number),
     };
@@ -134,24 +183,48 @@ fn standard_number(path: &Path) -> Option<u8> {
 /// Opens without following a symbolic link in the last component, unless its owner could as well
 /// have written the log himself: root, or the user the daemon runs as. A log directory that
 /// others can write to would else let them point our writes (as root, often) anywhere.
-fn open_unfollowed(path: &Path, mode: u32, links: u32) -> io::Result<Opened> {
-    let flags = OFlags::WRONLY
-        | OFlags::CREATE
-        | OFlags::NOFOLLOW
-        | OFlags::NONBLOCK
-        | OFlags::NOCTTY
-        | OFlags::CLOEXEC;
-    match rustix::fs::open(path, flags, Mode::from_raw_mode(mode)) {
+fn open_unfollowed(path: &Path, making: Making, links: u32) -> io::Result<Opened> {
+    let flags =
+        OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => Ok(Opened::File(file)),
+        Err(Errno::NOENT) => {
+            let flags = flags | OFlags::CREATE | OFlags::EXCL;
+            let mode = Mode::from_raw_mode(making.first_mode());
+            match rustix::fs::open(path, flags, mode) {
+                // Made by somebody else meanwhile.
+                Err(Errno::EXIST) if links > 0 => open_unfollowed(path, making, links - 1),
+                Err(error) => Err(error.into()),
+                Ok(file) => {
+                    making.settle(&file).inspect_err(|_| {
+                        let _ = std::fs::remove_file(path);
+                    })?;
+                    Ok(Opened::File(file))
+                }
+            }
+        }
         Err(Errno::LOOP) if links > 0 => {
             let target = link_target(path)?;
             match standard_number(&target) {
                 Some(number) => Ok(Opened::Standard(number)),
-                None => open_unfollowed(&target, mode, links - 1),
+                None => open_unfollowed(&target, making, links - 1),
             }
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The mask of the process, which can only be read by setting it.
+fn umask() -> u32 {
+    std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| {
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix("Umask:"))?;
+            u32::from_str_radix(line.trim(), 8).ok()
+        })
+        .unwrap_or(0o022)
 }
 
 /// What a path with links leads to.

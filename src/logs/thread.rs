@@ -24,6 +24,7 @@ use super::plane::{Command, PlaneReport, SinkConfig, StreamId};
 use super::sink::{Failure, Now, Sink};
 use super::splice::Stage;
 use super::stream::{Pumped, SOURCES_MAX, Source, Stream};
+use super::tidy::{Background, Finding, Findings, Job};
 use crate::config::LogFileConfig;
 
 const WAKE: u64 = 0;
@@ -50,6 +51,7 @@ pub(super) struct Thread {
     next_token: u64,
     reports: Sender<PlaneReport>,
     moments: Arc<Moments>,
+    background: Background,
     now: Now,
 }
 
@@ -60,6 +62,7 @@ impl Thread {
         stage: Stage,
         reports: Sender<PlaneReport>,
         moments: Arc<Moments>,
+        findings: Findings,
     ) -> io::Result<Thread> {
         let ready = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
@@ -88,6 +91,7 @@ impl Thread {
             next_token: FIRST_SOURCE,
             reports,
             moments,
+            background: Background::new(findings),
             now: Now::read(),
         })
     }
@@ -158,6 +162,7 @@ impl Thread {
                 Command::Clear(stream) => self.clear(stream),
                 Command::Reopen => self.reopen(),
                 Command::Rotate(stream) => self.rotate(stream),
+                Command::Found(finding) => self.hear(finding),
                 Command::Finish => return true,
             }
         }
@@ -179,6 +184,7 @@ impl Thread {
         };
         if result.is_ok() {
             self.retry(id);
+            self.look_after(id);
             self.plan_clock();
         }
         self.report(PlaneReport::Prepared { stream: id, result });
@@ -455,6 +461,61 @@ impl Thread {
         if let Some(failure) = failure {
             self.tell_failure(id, failure);
         }
+        self.look_after(id);
+    }
+
+    /// Has done in the background what is left to do after a rotation.
+    fn look_after(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let left = stream.sink.take_aftermath();
+        if let Some(file) = left.fallen {
+            self.background.close(file);
+        }
+        let config = stream.config();
+        if !left.is_untidy || !Background::is_needed(&config.file) {
+            return;
+        }
+        if let Some(path) = config.path.clone() {
+            let job = Job {
+                path,
+                config: config.file,
+                now: self.now.wall,
+            };
+            self.background.look_after(id, job);
+        }
+    }
+
+    fn expire(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.sink.leave_untidy();
+        }
+        self.look_after(id);
+    }
+
+    /// What the background thread wants or tells.
+    fn hear(&mut self, finding: Finding) {
+        match finding {
+            Finding::Request(request, answer) => {
+                // Nobody waits any more only if that thread is gone.
+                let _ = answer.send(request.perform());
+            }
+            Finding::Finished {
+                stream: id,
+                expiry,
+                failure,
+            } => {
+                self.background.has_finished();
+                if let Some(stream) = self.streams.get_mut(&id) {
+                    stream.sink.set_expiry(expiry);
+                }
+                if let Some(text) = failure {
+                    self.report(PlaneReport::Untidy { stream: id, text });
+                }
+                self.plan_clock();
+            }
+        }
     }
 
     /// Tries the streams again whose pause is over.
@@ -525,6 +586,10 @@ impl Thread {
                 stream.rotate_soon(false, now);
                 self.tell_rotation(id);
             }
+            let expired = self.streams.get_mut(&id);
+            if expired.is_some_and(|stream| stream.sink.has_expired(now)) {
+                self.expire(id);
+            }
         }
         self.plan_clock();
     }
@@ -533,7 +598,7 @@ impl Thread {
         let next = self
             .streams
             .values()
-            .filter_map(|stream| stream.sink.boundary())
+            .filter_map(|stream| stream.sink.alarm())
             .min();
         let zero = Timespec {
             tv_sec: 0,
