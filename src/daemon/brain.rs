@@ -413,6 +413,8 @@ fn main_sink(supervisord: &SupervisordConfig) -> SinkConfig {
         mode: 0o666,
         file: supervisord.logfile_config,
         strip_ansi: false,
+        capture_maxbytes: 0,
+        tells_output: false,
         repeated_as: None,
         format: None,
     }

@@ -205,6 +205,8 @@ impl Process {
             },
             file: stream.logfile_config,
             strip_ansi: supervisord.strip_ansi,
+            capture_maxbytes: stream.capture_maxbytes,
+            tells_output: stream.events_enabled,
             repeated_as: (supervisord.loglevel <= LogLevel::Debug)
                 .then(|| format!("'{}' {}", self.name.process, channel.word())),
             format: (stream.form.line != LineFormat::Raw).then(|| Format {

@@ -10,7 +10,9 @@
 
 mod archive;
 pub mod auto;
+mod capture;
 mod chain;
+mod excerpt;
 mod format;
 mod line_end;
 mod lines;
@@ -30,6 +32,7 @@ mod syslog;
 mod target;
 mod thread;
 
+pub use excerpt::Excerpt;
 pub use format::Format;
 pub use lines::{LINE_MAX, Wish};
 pub use merge::{Batch, Merge, Run};
