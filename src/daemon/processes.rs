@@ -144,8 +144,8 @@ pub enum RecordedRun {
     Intended {
         /// Which start.
         counter: u32,
-        /// Inode of its standard input pipe.
-        stdin_inode: u64,
+        /// Inode of its standard input pipe, or of its output if a socket is its input.
+        pipe_inode: u64,
     },
     /// Started.
     Living {

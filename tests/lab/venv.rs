@@ -1,4 +1,5 @@
-//! A Python environment with what the tests deploy: gunicorn, Flask, and Supervisor itself.
+//! A Python environment with what the tests deploy: gunicorn, Flask, a FastCGI server, superlance, and
+//! Supervisor itself.
 //!
 //! Made once and kept under the target directory, so that only the first run needs the network.
 
@@ -9,13 +10,13 @@ use std::process::Command;
 use super::APPCTL;
 
 /// What is installed.
-const PACKAGES: [&str; 3] = ["flask", "gunicorn", "supervisor"];
+const PACKAGES: [&str; 5] = ["flask", "flipflop", "gunicorn", "superlance", "supervisor"];
 
 /// The environment's `bin` directory; made if it is not there yet. `Err` says why it cannot be.
 pub fn bin() -> Result<PathBuf, String> {
     let root = target_directory().join("trial-venv");
     let bin = root.join("bin");
-    let complete = root.join("complete");
+    let complete = root.join(format!("complete-{}", PACKAGES.join("-")));
     fs::create_dir_all(target_directory()).map_err(|error| error.to_string())?;
     // Several test programs may come here at once.
     let lock = File::create(target_directory().join("trial-venv.lock"))
