@@ -70,8 +70,14 @@ fn notes(lab: &Lab, name: &str) -> Vec<String> {
     let text = lab.read(name);
     let lines = text.lines().map(|line| {
         let event = line.rsplit_once(" by ").expect("a whole line").0;
-        let words = event.split(' ').filter(|word| !word.starts_with("pid:"));
-        words.collect::<Vec<_>>().join(" ")
+        let words = event
+            .split(' ')
+            .map(|word| match word.strip_prefix("pid:") {
+                Some(rest) => rest.trim_start_matches(|digit: char| digit.is_ascii_digit()),
+                None => word,
+            });
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        words.join(" ")
     });
     lines.collect()
 }
@@ -242,6 +248,59 @@ fn listeners_and_numbers_go_on_when_the_brain_is_killed() {
         first["sequence"].as_u64().unwrap(),
         last["sequence"].as_u64().unwrap() + 1
     );
+    lab.shut_down();
+}
+
+/// Programs write things; their listeners note what they are told, and how it came.
+#[test]
+fn output_is_told_as_events() {
+    ours_only!();
+    let mut lab = lab();
+    lab.script(
+        "talk",
+        "printf 'before<!--XSUPERVISOR:BEGIN-->one<!--XSUPERVISOR:END-->after\\n'\n\
+         printf '<!--XSUPER'; printf 'VISOR:BEGIN-->two\\nlines<!--XSUPERVISOR:END-->'\n\
+         printf 'err\\303\\251<!--XSUPERVISOR:BEGIN-->1234567890<!--XSUPERVISOR:END-->\\n' >&2\n\
+         printf 'end<!--XSUPERVISOR:BEGIN-->unended'",
+    );
+    lab.configure(&format!(
+        "[program:talk]\ncommand=@D@/talk\nautostart=false\nstartsecs=0\nautorestart=false\n\
+         stdout_logfile=@D@/talk.out\nstderr_logfile=@D@/talk.err\n\
+         stdout_capture_maxbytes=1KB\nstderr_capture_maxbytes=4\nstderr_events_enabled=true\n{}",
+        listener(
+            "ears",
+            "ok",
+            "events=PROCESS_COMMUNICATION,PROCESS_LOG,PROCESS_STATE_EXITED"
+        )
+    ));
+    lab.start();
+    lab.wait_state("ears", "RUNNING");
+    lab.ctl("start talk");
+    let seen = wait_notes(&lab, "ears", 5);
+    let told: Vec<String> = seen
+        .iter()
+        .map(|line| line.splitn(4, ' ').last().unwrap().to_owned())
+        .collect();
+    let of = |kind: &str, rest: &str| format!("{kind} processname:talk groupname:talk {rest}");
+    // Two outputs have no order between them; the end comes after both.
+    assert!(told[4].starts_with("PROCESS_STATE_EXITED "), "{told:#?}");
+    let stdout: Vec<&String> = told
+        .iter()
+        .filter(|line| line.contains("_STDOUT"))
+        .collect();
+    let stderr: Vec<&String> = told
+        .iter()
+        .filter(|line| line.contains("_STDERR"))
+        .collect();
+    assert_eq!(stdout.len(), 2, "{told:#?}");
+    assert!(stdout[0].ends_with(" |one"), "{told:#?}");
+    assert!(stdout[1].ends_with(" |two|lines"), "{told:#?}");
+    assert!(stderr[0].ends_with(" |7890"), "{told:#?}");
+    assert_eq!(*stderr[1], of("PROCESS_LOG_STDERR", "channel:stderr|erré|"));
+    // Nothing is missing in the logs but what was captured, and what was never ended is there.
+    lab.wait_text("talk.out", "beforeafter\nendunended");
+    lab.wait_text("talk.err", "erré\n");
+    assert_eq!(lab.read("talk.out"), "beforeafter\nendunended");
     lab.shut_down();
 }
 

@@ -52,8 +52,10 @@ pub(super) fn groups(
                 [section] => {
                     grouped.insert(section.name.clone());
                     if let Some(program) = programs::program(reader, section, &name, inherited) {
-                        if program.kind != GroupKind::Program {
-                            group.kind = program.kind;
+                        match (&mut group.kind, program.kind) {
+                            (GroupKind::FastCgi(all), GroupKind::FastCgi(more)) => all.extend(more),
+                            (_, GroupKind::Program) => {}
+                            (kind, other) => *kind = other,
                         }
                         group.processes.extend(program.processes);
                     }

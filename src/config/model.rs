@@ -5,7 +5,7 @@
 //! the file says by then.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -161,8 +161,8 @@ pub struct GroupConfig {
 pub enum GroupKind {
     /// `[program:x]` or `[group:x]`.
     Program,
-    /// `[fcgi-program:x]` (or a group of such).
-    FastCgi(FastCgiConfig),
+    /// `[fcgi-program:x]`, or a `[group:x]` with such: the socket of each of its programs.
+    FastCgi(BTreeMap<String, FastCgiConfig>),
     /// `[eventlistener:x]`.
     EventListener(ListenerConfig),
 }
@@ -178,6 +178,13 @@ pub struct FastCgiConfig {
     pub owner: Option<(u32, Option<u32>)>,
     /// Mode of a unix socket.
     pub mode: u32,
+}
+
+impl FastCgiConfig {
+    /// The path of a unix socket.
+    pub fn path(&self) -> Option<&Path> {
+        self.socket.strip_prefix("unix://").map(Path::new)
+    }
 }
 
 /// Options only `[eventlistener:x]` has.

@@ -1,7 +1,7 @@
 //! `[program:x]`, `[fcgi-program:x]` and `[eventlistener:x]`: each section becomes processes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::destination::{self, Destination, SyslogStyle};
 use super::environment::environment;
@@ -94,7 +94,10 @@ pub(super) fn program<'a>(
     scope.numbers.clear();
     scope.suffixed = false;
     let kind = match prefix {
-        "fcgi-program" => GroupKind::FastCgi(fast_cgi(reader, &scope)),
+        "fcgi-program" => {
+            let socket = fast_cgi(reader, &scope);
+            GroupKind::FastCgi(BTreeMap::from([(name.clone(), socket)]))
+        }
         "eventlistener" => GroupKind::EventListener(listener(reader, &scope)),
         _ => GroupKind::Program,
     };
@@ -313,14 +316,27 @@ fn fast_cgi<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> FastCgiConfig {
         );
     }
     let socket = reader.read(scope, "socket", String::new(), |text| {
-        let relative = text
-            .strip_prefix("unix://")
-            .is_some_and(|path| !path.starts_with('/'));
-        match text.starts_with("unix://") || text.starts_with("tcp://") {
-            true if !relative => Ok(text.to_owned()),
-            _ => Err(Refused {
+        let good = match (text.strip_prefix("unix://"), text.strip_prefix("tcp://")) {
+            (Some(path), _) => path.starts_with('/'),
+            (None, Some(address)) => is_address(address),
+            (None, None) => false,
+        };
+        if !good {
+            return Err(Refused {
                 words: format!("Bad socket format {text} in [{name}] socket"),
                 expected: "unix:///absolute/path or tcp://host:port",
+            });
+        }
+        let path = text.strip_prefix("unix://").map(Path::new);
+        let directory = path.and_then(Path::parent);
+        match directory.is_none_or(|directory| host.is_dir(directory)) {
+            true => Ok(text.to_owned()),
+            // Supervisor finds out by making it.
+            false => Err(Refused {
+                words: format!(
+                    "Could not create FastCGI socket {text}: [Errno 2] No such file or directory"
+                ),
+                expected: "a path in a directory that exists",
             }),
         }
     });
@@ -365,6 +381,16 @@ fn fast_cgi<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> FastCgiConfig {
         owner,
         mode,
     }
+}
+
+/// `host:port`; a host without colons, or one in brackets.
+fn is_address(address: &str) -> bool {
+    let Some((host, port)) = address.rsplit_once(':') else {
+        return false;
+    };
+    let bracketed = host.starts_with('[') && host.ends_with(']');
+    let named = !host.is_empty() && (bracketed || !host.contains([':', '/', ' ']));
+    named && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 fn listener<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> ListenerConfig {

@@ -30,6 +30,7 @@ pub enum Code {
     BadSignal,
     CannotReread,
     NoLogFile,
+    NoInput,
     Partial,
     Failed,
     UnknownVerb,
@@ -76,6 +77,7 @@ impl Code {
         Code::BadSignal,
         Code::CannotReread,
         Code::NoLogFile,
+        Code::NoInput,
         Code::Partial,
         Code::Failed,
         Code::UnknownVerb,
@@ -115,6 +117,7 @@ impl Code {
                 "the configuration is broken; rows before say where",
             ),
             Code::NoLogFile => facts("no-log-file", 20, "there is no such log file"),
+            Code::NoInput => facts("no-input", 20, "it takes nothing on its standard input"),
             Code::Partial => facts(
                 "partial",
                 30,
@@ -227,6 +230,7 @@ impl From<&Failure> for Trouble {
             Failure::Refused(refusal) => refusal.into(),
             Failure::CannotReread(text) => Trouble::new(Code::CannotReread, text.clone()),
             Failure::NoLogFile => Trouble::new(Code::NoLogFile, Code::NoLogFile.meaning()),
+            Failure::NoInput => Trouble::new(Code::NoInput, Code::NoInput.meaning()),
             Failure::Other(text) => Trouble::new(Code::Failed, text.clone()),
         }
     }

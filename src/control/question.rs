@@ -215,6 +215,8 @@ pub enum Failure {
     CannotReread(String),
     /// There is no such log file.
     NoLogFile,
+    /// The process takes no input: it closed it, or has a socket in its place.
+    NoInput,
     /// Something else.
     Other(String),
 }

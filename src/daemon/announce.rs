@@ -1,9 +1,11 @@
 //! Tells what happened: to the main log, to the ring of events, and to event listeners.
 
 use super::brain::Brain;
+use super::processes::owner_of;
 use super::sentences::{self, say, why};
-use crate::events::{Event, StateChange};
+use crate::events::{Event, Output, StateChange};
 use crate::fleet::{Action, Cause, Change, State};
+use crate::logs::StreamId;
 
 impl Brain {
     /// Something happened that anyone may want to know.
@@ -43,6 +45,33 @@ impl Brain {
             why: why(change),
         };
         self.announce(Event::State(change));
+    }
+
+    /// A program wrote something that is to be told.
+    pub(super) fn announce_output(
+        &mut self,
+        stream: StreamId,
+        generation: u64,
+        captured: bool,
+        data: Vec<u8>,
+    ) {
+        let Some((id, channel)) = owner_of(stream) else {
+            return;
+        };
+        let Some(process) = self.processes.get(&id) else {
+            return;
+        };
+        let run = process.run.as_ref().filter(|run| run.id.0 == generation);
+        let output = Output {
+            name: process.name.clone(),
+            pid: run.map_or(0, |run| run.pid),
+            channel,
+            data,
+        };
+        self.announce(match captured {
+            true => Event::Communication(output),
+            false => Event::Log(output),
+        });
     }
 
     /// Before the first action that is about more than joining the fleet: its groups are there,

@@ -15,6 +15,7 @@ use super::processes::{MAIN_LOG, Process, Slots};
 use super::recover::{Legacy, read_legacy};
 use super::sentences::{self, say};
 use super::settings::Settings;
+use super::sockets::Sockets;
 use super::turn::Outcome;
 use crate::config::{
     self, Config, GroupConfig, MainLogTarget, RealHost, ServerAddress, ServerConfig, Source,
@@ -85,6 +86,8 @@ pub struct Brain {
     /// Who waits for what is being done to a log.
     pub(super) log_deeds: BTreeMap<(StreamId, LogDone), Vec<Ticket>>,
     pub(super) listeners: Listeners,
+    /// Open sockets of FastCGI programs.
+    pub(super) sockets: Sockets,
     /// What happened, for whoever reads it.
     pub(super) bulletin: Bulletin,
     /// Groups are being put into an empty fleet: the daemon does not supervise yet.
@@ -177,6 +180,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         parts: BTreeMap::new(),
         log_deeds: BTreeMap::new(),
         listeners,
+        sockets: Sockets::new(),
         bulletin: Bulletin::continuing(memory.last_event),
         introducing: false,
         unreadable_past: None,
@@ -426,6 +430,8 @@ fn main_sink(supervisord: &SupervisordConfig) -> SinkConfig {
         mode: 0o666,
         file: supervisord.logfile_config,
         strip_ansi: false,
+        capture_maxbytes: 0,
+        tells_output: false,
         repeated_as: None,
         format: None,
         outlets: Vec::new(),

@@ -274,6 +274,15 @@ impl Brain {
                     )));
                 }
             }
+            PlaneReport::Output {
+                stream,
+                generation,
+                captured,
+                excerpt,
+            } => self.announce_output(stream, generation, captured, excerpt.into_bytes()),
+            PlaneReport::Untold { stream, times } => {
+                say(sentences::output_untold(&self.stream_name(stream), times));
+            }
             PlaneReport::Stalled { stream, text } => {
                 say(sentences::log_stalled(&self.stream_name(stream), &text));
                 self.set_log_trouble(stream, text);

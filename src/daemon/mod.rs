@@ -24,6 +24,7 @@ mod reconfigure;
 mod recover;
 mod sentences;
 mod settings;
+mod sockets;
 mod starts;
 mod status;
 mod turn;

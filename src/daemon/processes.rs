@@ -145,8 +145,8 @@ pub enum RecordedRun {
     Intended {
         /// Which start.
         counter: u32,
-        /// Inode of its standard input pipe.
-        stdin_inode: u64,
+        /// Inode of its standard input pipe, or of its output if a socket is its input.
+        pipe_inode: u64,
     },
     /// Started.
     Living {
@@ -225,6 +225,8 @@ impl Process {
                 _ => stream.logfile_config,
             },
             strip_ansi: supervisord.strip_ansi,
+            capture_maxbytes: stream.capture_maxbytes,
+            tells_output: stream.events_enabled,
             repeated_as: (supervisord.loglevel <= LogLevel::Debug)
                 .then(|| format!("'{}' {}", self.name.process, channel.word())),
             format: (stream.form.line != LineFormat::Raw).then(|| Format {

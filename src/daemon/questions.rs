@@ -258,14 +258,16 @@ impl Brain {
 
     fn write_stdin(&self, selector: &Selector, bytes: &[u8]) -> Result<(), Failure> {
         let process = self.select_process(selector)?;
-        let stdin = process.run.as_ref().and_then(|run| run.stdin.as_ref());
-        let stdin = stdin.ok_or(Failure::Refused(Refusal::NotRunning))?;
+        let run = process.run.as_ref().filter(|run| run.ending.is_none());
+        let run = run.ok_or(Failure::Refused(Refusal::NotRunning))?;
+        let stdin = run.stdin.as_ref().ok_or(Failure::NoInput)?;
         match rustix::io::write(stdin, bytes) {
             Ok(written) if written == bytes.len() => Ok(()),
             Ok(written) => Err(Failure::Other(format!(
                 "only {written} of {} bytes fit into its standard input, which it does not read",
                 bytes.len()
             ))),
+            Err(rustix::io::Errno::PIPE) => Err(Failure::NoInput),
             Err(error) => Err(Failure::Other(format!(
                 "writing to its standard input: {error}"
             ))),

@@ -170,8 +170,8 @@ impl Brain {
             match recorded {
                 RecordedRun::Intended {
                     counter,
-                    stdin_inode,
-                } => match launch::find_started(parent, stdin_inode) {
+                    pipe_inode,
+                } => match launch::find_started(parent, pipe_inode) {
                     Ok(Some(living)) => {
                         let (pid, start_time) = (living.pid, living.start_time);
                         let run = RunId::new(*id, counter);
@@ -254,6 +254,10 @@ impl Brain {
             let (run, channel) = match key {
                 ParkKey::Stdout(run) => (RunId(run), Channel::Stdout),
                 ParkKey::Stderr(run) => (RunId(run), Channel::Stderr),
+                ParkKey::FastCgi(number) => {
+                    self.take_over_socket(number, descriptor);
+                    continue;
+                }
                 ParkKey::Stdin(run) => {
                     drop(descriptor);
                     self.close_parked(&[ParkKey::Stdin(run)]);

@@ -299,6 +299,14 @@ pub fn event_discarded(pool: &str, serial: u64) -> Line {
     )
 }
 
+/// A program wrote faster than events of it could be told.
+pub fn output_untold(stream: &str, times: u64) -> Line {
+    line(
+        LogLevel::Error,
+        format!("{stream}: written faster than it can be told, {times} events of it are lost"),
+    )
+}
+
 /// Buffers gave up more events than are worth a line each.
 pub fn events_discarded(count: u64) -> Line {
     line(

@@ -30,7 +30,8 @@ const OPEN_TIME: Duration = Duration::from_secs(10);
 struct Pipes {
     id: ProcessId,
     run: RunId,
-    stdin: OwnedFd,
+    /// None where the program has a socket in its place.
+    stdin: Option<OwnedFd>,
     outputs: Vec<(Channel, OwnedFd)>,
     child: ChildEnds,
 }
@@ -184,12 +185,22 @@ impl Brain {
         while batch.len() < most
             && let Some(id) = self.starts.pop_front()
         {
+            let socket = match self.socket_for(id) {
+                Ok(socket) => socket,
+                Err(failure) => {
+                    self.events.push_back(Event::SpawnFailed {
+                        process: id,
+                        failure,
+                    });
+                    continue;
+                }
+            };
             let Some(process) = self.processes.get_mut(&id) else {
                 continue;
             };
             process.runs += 1;
             let run = RunId::new(id, process.runs);
-            match make_pipes(process, id, run) {
+            match make_pipes(process, id, run, socket) {
                 Ok(pipes) => batch.push(pipes),
                 Err(error) => {
                     let failure = pipe_failure(&process.name.process, &error);
@@ -223,7 +234,7 @@ impl Brain {
         let mut descriptors = Vec::with_capacity(3 * batch.len());
         for pipes in batch {
             let [stdin, stdout, stderr] = pipes.run.keys();
-            descriptors.push((stdin, pipes.stdin.as_fd()));
+            descriptors.extend(pipes.stdin.iter().map(|end| (stdin, end.as_fd())));
             for (channel, output) in &pipes.outputs {
                 let key = if *channel == Channel::Stdout {
                     stdout
@@ -248,9 +259,11 @@ impl Brain {
             outputs,
             child,
         } = pipes;
-        let intent = launch::pipe_inode(&stdin).map(|stdin_inode| RecordedRun::Intended {
+        let own_pipe = stdin.as_ref().or(outputs.first().map(|(_, output)| output));
+        let intent = own_pipe.map_or(Err(io::ErrorKind::NotFound.into()), launch::pipe_inode);
+        let intent = intent.map(|pipe_inode| RecordedRun::Intended {
             counter: run.counter(),
-            stdin_inode,
+            pipe_inode,
         });
         if let Ok(intent) = intent {
             self.record(id, Some(intent));
@@ -272,7 +285,7 @@ impl Brain {
                     pid,
                     start_time: living.start_time,
                     living: Some(living),
-                    stdin: Some(stdin),
+                    stdin,
                     parent: Parent::Brain,
                     ending: None,
                 };
@@ -297,10 +310,21 @@ impl Brain {
     }
 }
 
-fn make_pipes(process: &Process, id: ProcessId, run: RunId) -> io::Result<Pipes> {
-    let (stdin_read, stdin_write) = pipe_with(PipeFlags::CLOEXEC)?;
-    // Only our end: the program's end is another open file description and stays blocking.
-    rustix::fs::fcntl_setfl(&stdin_write, rustix::fs::OFlags::NONBLOCK)?;
+fn make_pipes(
+    process: &Process,
+    id: ProcessId,
+    run: RunId,
+    socket: Option<OwnedFd>,
+) -> io::Result<Pipes> {
+    let (stdin_read, stdin_write) = match socket {
+        Some(socket) => (socket, None),
+        None => {
+            let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+            // Only our end: the program's end is another open file description and stays blocking.
+            rustix::fs::fcntl_setfl(&write, rustix::fs::OFlags::NONBLOCK)?;
+            (read, Some(write))
+        }
+    };
     let mut outputs = Vec::with_capacity(2);
     let mut ends = Vec::with_capacity(2);
     for channel in process.channels() {

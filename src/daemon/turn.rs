@@ -176,6 +176,7 @@ impl Brain {
             self.decide();
         }
         self.remember();
+        self.close_idle_sockets();
         self.attend_listeners();
     }
 

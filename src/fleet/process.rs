@@ -175,6 +175,11 @@ impl Process {
         self.policy = policy;
     }
 
+    /// True while it runs, and as long as it will be started again by itself or by a restart.
+    pub fn is_wanted(&self) -> bool {
+        self.is_active() || !self.state().is_stopped() || self.round.is_some()
+    }
+
     /// When it next wants a tick.
     pub(super) fn deadline(&self) -> Option<Stamp> {
         self.phase.deadline()

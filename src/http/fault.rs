@@ -106,6 +106,7 @@ impl Fault {
             Failure::Refused(refusal) => Fault::refused(refusal, name),
             Failure::CannotReread(text) => Fault::new(CANT_REREAD, text.clone()),
             Failure::NoLogFile => Fault::bare(NO_FILE),
+            Failure::NoInput => Fault::new(NO_FILE, name),
             Failure::Other(text) => Fault::new(FAILED, text.clone()),
         }
     }

@@ -80,6 +80,8 @@ pub enum ParkKey {
     EventsEven,
     /// The other copy (memfd).
     EventsOdd,
+    /// The listening socket of a FastCGI program, by the process it was opened for.
+    FastCgi(u32),
 }
 
 impl ParkKey {

@@ -1,8 +1,8 @@
 //! Finding a program that a killed brain started but did not record.
 //!
-//! Before each start the brain records the inode of the program's standard input pipe. A child
-//! of it passes [`Child::become_program`](super::child)'s last check only with that pipe as its
-//! descriptor 0, so after the brain's death the program is either found by the inode among the
+//! Before each start the brain records the inode of the program's standard input pipe, or of its
+//! standard output where several programs share one input. A child of it passes
+//! [`Child::become_program`](super::child)'s last check only with both in place, so after the brain's death the program is either found by the inode among the
 //! children of the keeper (of anybody, if the keeper died as well), or it does not run.
 
 use std::fs;
@@ -18,14 +18,14 @@ pub fn pipe_inode(end: impl AsFd) -> io::Result<u64> {
     Ok(rustix::fs::fstat(end)?.st_ino)
 }
 
-/// Finds the child of `parent` (`None`: of anybody) whose standard input is this pipe; `None` if
-/// none lives.
+/// Finds the child of `parent` (`None`: of anybody) whose standard input or output is this pipe;
+/// `None` if none lives.
 ///
 /// A program's own children have the pipe as well, and become children of the keeper when the
 /// program ends: the program is the one that leads a group of its own and is the oldest.
 /// Processes whose descriptors we may not see (they changed user) are not found.
-pub fn find_started(parent: Option<i32>, stdin_inode: u64) -> io::Result<Option<Living>> {
-    let wanted = format!("pipe:[{stdin_inode}]");
+pub fn find_started(parent: Option<i32>, pipe_inode: u64) -> io::Result<Option<Living>> {
+    let wanted = format!("pipe:[{pipe_inode}]");
     let mut found: Option<(i32, u64)> = None;
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -40,9 +40,12 @@ pub fn find_started(parent: Option<i32>, stdin_inode: u64) -> io::Result<Option<
         if !related || stat.group != pid || !older {
             continue;
         }
-        match fs::read_link(format!("/proc/{pid}/fd/0")) {
-            Ok(target) if target == Path::new(&wanted) => found = Some((pid, stat.start_time)),
-            _ => {}
+        let has = |number: u8| {
+            let target = fs::read_link(format!("/proc/{pid}/fd/{number}"));
+            target.is_ok_and(|target| target == Path::new(&wanted))
+        };
+        if has(0) || has(1) {
+            found = Some((pid, stat.start_time));
         }
     }
     match found {

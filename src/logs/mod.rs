@@ -10,8 +10,10 @@
 
 mod archive;
 pub mod auto;
+mod capture;
 mod chain;
 mod compress;
+mod excerpt;
 mod format;
 mod line_end;
 mod lines;
@@ -36,6 +38,7 @@ mod target;
 mod thread;
 mod tidy;
 
+pub use excerpt::Excerpt;
 pub use format::Format;
 pub use lines::{LINE_MAX, Wish};
 pub use merge::{Batch, Merge, Run};

@@ -9,6 +9,7 @@ use async_std::channel::Receiver;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::MemfdFlags;
 
+use super::excerpt::Excerpt;
 use super::format::Format;
 use super::moments::{Moments, Timeline};
 use super::outlet::OutletConfig;
@@ -32,6 +33,11 @@ pub struct SinkConfig {
     pub file: LogFileConfig,
     /// Remove ANSI escape sequences (takes the transform path).
     pub strip_ansi: bool,
+    /// Take out what stands between the capture tags, the newest so many bytes of each, and tell
+    /// it (takes the transform path); 0: nothing is taken out.
+    pub capture_maxbytes: u64,
+    /// Tell what is written (takes the transform path).
+    pub tells_output: bool,
     /// Repeat every piece in the main log, under this name such as `'a' stdout` (takes the
     /// transform path): what Supervisor does at level debug.
     pub repeated_as: Option<String>,
@@ -84,6 +90,24 @@ pub enum PlaneReport {
         stream: StreamId,
         /// What failed, on what, why.
         text: String,
+    },
+    /// A program wrote something that is to be told.
+    Output {
+        /// Which stream.
+        stream: StreamId,
+        /// The generation given to [`Plane::attach`].
+        generation: u64,
+        /// It stood between the capture tags, and is not in the log.
+        captured: bool,
+        /// What.
+        excerpt: Excerpt,
+    },
+    /// So many times, output came faster than it could be told, and was not.
+    Untold {
+        /// Which stream.
+        stream: StreamId,
+        /// How often.
+        times: u64,
     },
     /// Answer to [`Plane::clear`].
     Cleared {

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use rustix::io::{Errno, ioctl_fionread};
 
-use super::chain::{Chain, LINE_TIME, cut};
+use super::chain::{Chain, LINE_TIME};
 use super::mainlog;
 use super::moments::{Moments, NOTE_INTERVAL, Note};
 use super::outlet::Outlets;
@@ -76,6 +76,18 @@ pub(super) struct Stream {
     /// Where it is noted what was written when, and the time of the last note.
     moments: Arc<Moments>,
     noted: i64,
+    /// What is to be told of its output.
+    pub told: Vec<Told>,
+}
+
+/// Output that is to be told.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// Of the source that it came from.
+    pub generation: u64,
+    /// It stood between the capture tags.
+    pub captured: bool,
+    pub bytes: Vec<u8>,
 }
 
 /// What is to be told of rotations.
@@ -118,6 +130,7 @@ impl Stream {
             rotation: RotationNews::default(),
             moments,
             noted: 0,
+            told: Vec::new(),
         }
     }
 
@@ -411,13 +424,25 @@ impl Stream {
             chain: Some(chain),
             held,
             draining,
+            generation,
             ..
         }) = self.sources.get_mut(index)
         else {
             return Ok(None);
         };
         let mut bytes = match stage.look(source) {
-            Ok(bytes) if bytes.is_empty() => return Ok(Some(0)),
+            Ok(bytes) if bytes.is_empty() => {
+                let rest = chain.finish();
+                let generation = *generation;
+                if !rest.is_empty() {
+                    let formed = chain.formed(&rest, now.micros, false);
+                    self.outlets.offer(&rest, &formed, now);
+                    self.buffer.extend(formed);
+                    self.tell(generation, Vec::new(), Some(rest));
+                }
+                self.write_buffer(now)?;
+                return Ok(Some(0));
+            }
             Ok(bytes) => bytes,
             Err(error) if is_again(&error) => return Ok(None),
             Err(error) => return Err(Failure::of(reading)(error)),
@@ -427,7 +452,7 @@ impl Stream {
         // By what the bytes are before: their new form may exceed the limit by what it adds.
         let upto = limit.and_then(|limit| limit.cut(place.offset, &bytes));
         let upto = upto.filter(|upto| *upto > 0).unwrap_or(bytes.len());
-        let count = cut(&bytes[..upto], *draining || overdue);
+        let count = chain.cut(&bytes[..upto], *draining || overdue);
         if count == 0 {
             held.get_or_insert(now.instant + LINE_TIME);
             return Ok(None);
@@ -441,11 +466,14 @@ impl Stream {
             (stage.begin(self.id, source, count, place)).map_err(Failure::of(reading))?;
         }
         let plain = chain.plain(bytes);
+        let (generation, captured) = (*generation, chain.captured());
+        let told = self.sink.config().tells_output.then(|| plain.clone());
         if let Some(name) = &self.sink.config().repeated_as {
             mainlog::repeat(name, &plain);
         }
         self.buffer = chain.formed(&plain, now.micros, !*draining);
         self.outlets.offer(&plain, &self.buffer, now);
+        self.tell(generation, captured, told);
         let last = self.buffer.last().copied();
         self.write_buffer(now)?;
         self.end_chunk(stage)?;
@@ -476,10 +504,26 @@ impl Stream {
         }
         let bytes = (stage.look_at_held()).map_err(Failure::of("read the pipe of"))?;
         let plain = chain.plain(bytes);
+        // Told once more, perhaps, and without the name of its source: better than not at all.
+        let captured = chain.captured();
         self.buffer = chain.formed(&plain, now.micros, true);
         self.outlets.offer(&plain, &self.buffer, now);
+        self.tell(0, captured, Some(plain));
         self.write_buffer(now)?;
         self.end_chunk(stage)
+    }
+
+    /// Takes note of what is to be told of a source's output.
+    fn tell(&mut self, generation: u64, captured: Vec<Vec<u8>>, written: Option<Vec<u8>>) {
+        let told = |captured, bytes| Told {
+            generation,
+            captured,
+            bytes,
+        };
+        self.told
+            .extend(captured.into_iter().map(|text| told(true, text)));
+        let written = written.filter(|bytes| self.config().tells_output && !bytes.is_empty());
+        self.told.extend(written.map(|bytes| told(false, bytes)));
     }
 
     fn end_chunk(&self, stage: &mut Stage) -> Result<(), Failure> {

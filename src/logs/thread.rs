@@ -18,12 +18,13 @@ use rustix::time::{
 };
 
 use super::chain::Chain;
+use super::excerpt::Account;
 use super::moments::Moments;
 use super::outlet::OutletNews;
 use super::plane::{Command, PlaneReport, SinkConfig, StreamId};
 use super::sink::{Failure, Now, Sink};
 use super::splice::Stage;
-use super::stream::{Pumped, SOURCES_MAX, Source, Stream};
+use super::stream::{Pumped, SOURCES_MAX, Source, Stream, Told};
 use super::tidy::{Background, Finding, Findings, Job};
 use crate::config::LogFileConfig;
 
@@ -53,6 +54,10 @@ pub(super) struct Thread {
     moments: Arc<Moments>,
     background: Background,
     now: Now,
+    /// Output that is on its way to the turn.
+    account: Account,
+    /// Output for which there was no room there.
+    untold: BTreeMap<StreamId, u64>,
 }
 
 impl Thread {
@@ -93,6 +98,8 @@ impl Thread {
             moments,
             background: Background::new(findings),
             now: Now::read(),
+            account: Account::default(),
+            untold: BTreeMap::new(),
         })
     }
 
@@ -199,6 +206,8 @@ impl Thread {
                 mode: 0o600,
                 file: LogFileConfig::UNLIMITED,
                 strip_ansi: false,
+                capture_maxbytes: 0,
+                tells_output: false,
                 repeated_as: None,
                 format: None,
                 outlets: Vec::new(),
@@ -262,6 +271,7 @@ impl Thread {
         if let Some(source) = stream.sources.get(index) {
             hold(&self.ready, &mut self.held, source);
         }
+        let told = std::mem::take(&mut stream.told);
         let fine = failure.is_none() && pumped != Pumped::Stalled && !stream.sink.cannot_rotate();
         let recovered = fine && std::mem::take(&mut stream.troubled);
         if let Some(failure) = failure {
@@ -272,6 +282,7 @@ impl Thread {
             self.report(PlaneReport::Recovered { stream: id });
         }
         self.flush_outlets_of(id);
+        self.tell_output(id, told);
         match pumped {
             Pumped::Empty | Pumped::Stalled => self.tell_drained(id, index),
             Pumped::Ended => {
@@ -285,6 +296,30 @@ impl Thread {
         }
         self.tell_rotation(id);
         pumped
+    }
+
+    /// Tells output, as far as there is room on the way.
+    fn tell_output(&mut self, id: StreamId, told: Vec<Told>) {
+        for one in told {
+            let Told {
+                generation,
+                captured,
+                bytes,
+            } = one;
+            let Some(excerpt) = self.account.excerpt(bytes) else {
+                *self.untold.entry(id).or_default() += 1;
+                continue;
+            };
+            if let Some(times) = self.untold.remove(&id) {
+                self.report(PlaneReport::Untold { stream: id, times });
+            }
+            self.report(PlaneReport::Output {
+                stream: id,
+                generation,
+                captured,
+                excerpt,
+            });
+        }
     }
 
     /// Passes on beginnings of lines that have waited long enough.

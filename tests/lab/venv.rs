@@ -1,5 +1,5 @@
-//! A Python environment with what the tests deploy and drive: gunicorn, Flask, a browser, the reader of
-//! metrics, and Supervisor itself.
+//! A Python environment with what the tests deploy and drive: gunicorn, Flask, a FastCGI server,
+//! superlance, a browser, the reader of metrics, and Supervisor itself.
 //!
 //! Made once and kept under the target directory, so that only the first run needs the network.
 
@@ -10,11 +10,13 @@ use std::process::Command;
 use super::APPCTL;
 
 /// What is installed.
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 7] = [
     "flask",
+    "flipflop",
     "gunicorn",
     "prometheus_client",
     "selenium",
+    "superlance",
     "supervisor",
 ];
 
@@ -22,7 +24,7 @@ const PACKAGES: [&str; 5] = [
 pub fn bin() -> Result<PathBuf, String> {
     let root = target_directory().join("trial-venv");
     let bin = root.join("bin");
-    let complete = root.join("complete");
+    let complete = root.join(format!("complete-{}", PACKAGES.join("-")));
     fs::create_dir_all(target_directory()).map_err(|error| error.to_string())?;
     // Several test programs may come here at once.
     let lock = File::create(target_directory().join("trial-venv.lock"))

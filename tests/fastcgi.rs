@@ -1,0 +1,194 @@
+//! `[fcgi-program:x]` from outside: a FastCGI server from PyPI, and the client of the FastCGI
+//! development kit.
+
+mod lab;
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::PathBuf;
+use std::process::Command;
+
+use lab::{Lab, kill, venv};
+
+/// Answers every request with its pid.
+const SERVER: &str = "import os\n\
+    from flipflop import WSGIServer\n\
+    def application(environ, start_response):\n\
+    \x20   start_response('200 OK', [('Content-Type', 'text/plain')])\n\
+    \x20   return [('pid %d\\n' % os.getpid()).encode()]\n\
+    WSGIServer(application).run()\n";
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    lab.write("server.py", SERVER);
+    lab
+}
+
+fn command() -> String {
+    let bin = venv::bin().unwrap_or_else(|why| panic!("no Python environment: {why}"));
+    format!("{} @D@/server.py", bin.join("python").display())
+}
+
+/// The client, if this machine has it. Where everything is to be tested it must.
+fn client() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join("cgi-fcgi"));
+    let found = found.into_iter().find(|file| file.exists());
+    if found.is_none() {
+        assert!(
+            std::env::var_os("APPCTL_TEST_EVERYTHING").is_none(),
+            "cgi-fcgi is missing: Debian's package libfcgi-bin"
+        );
+        eprintln!("no cgi-fcgi here (Debian's libfcgi-bin): no requests are made");
+    }
+    found
+}
+
+/// Makes a request, which waits in the queue for as long as nobody accepts it; the pid of who
+/// answered.
+fn request(connect: &str) -> Option<i32> {
+    let output = Command::new(client()?)
+        .args(["-bind", "-connect", connect])
+        .env("REQUEST_METHOD", "GET")
+        .env("SCRIPT_NAME", "/")
+        .env("SERVER_NAME", "x")
+        .env("SERVER_PORT", "80")
+        .env("SERVER_PROTOCOL", "HTTP/1.0")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let pid = text.lines().find_map(|line| line.strip_prefix("pid "));
+    let pid = pid.and_then(|pid| pid.parse().ok());
+    Some(pid.unwrap_or_else(|| panic!("{output:?}")))
+}
+
+fn input_of(pid: i32) -> String {
+    let target = fs::read_link(format!("/proc/{pid}/fd/0")).unwrap();
+    target.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_unix_socket_is_shared_and_kept() {
+    ours_only!();
+    let mut lab = lab().started(&format!(
+        "[fcgi-program:web]\ncommand={}\nsocket=unix://@D@/web.sock\nsocket_mode=0750\n\
+         numprocs=2\nprocess_name=w%(process_num)d\nstartsecs=0\nsocket_backlog=33\n",
+        command()
+    ));
+    lab.wait_state("web:w0", "RUNNING");
+    lab.wait_state("web:w1", "RUNNING");
+    let file = lab.path("web.sock");
+    let about = fs::symlink_metadata(&file).unwrap();
+    assert!(about.file_type().is_socket());
+    assert_eq!(about.mode() & 0o777, 0o750);
+    let pids = [lab.pid("web:w0"), lab.pid("web:w1")];
+    assert!(input_of(pids[0]).starts_with("socket:"));
+    assert_eq!(input_of(pids[0]), input_of(pids[1]));
+    assert_ne!(
+        client().map(|_| request(file.to_str().unwrap())),
+        Some(None)
+    );
+
+    // Over a restart of each, and over the death of the brain.
+    let socket = input_of(pids[0]);
+    lab.expect("restart web:w0", 0, "web:w0: stopped\nweb:w0: started\n");
+    kill(pids[1]);
+    let second = lab.wait_new_pid("web:w1", pids[1]);
+    let (_, brain) = lab.keeper_and_brain();
+    kill(brain);
+    lab.expect("restart web:w0", 0, "web:w0: stopped\nweb:w0: started\n");
+    assert_eq!(lab.pid("web:w1"), second);
+    assert_eq!(input_of(lab.pid("web:w0")), socket);
+    assert_eq!(input_of(second), socket);
+    if let Some(pid) = request(file.to_str().unwrap()) {
+        assert!([lab.pid("web:w0"), second].contains(&pid));
+    }
+    assert_eq!(fs::symlink_metadata(&file).unwrap().ino(), about.ino());
+
+    // With the last process it goes, and comes with the next.
+    assert_eq!(lab.ctl("stop web:*").code, 0);
+    lab.until("the socket is gone", |_| !file.exists());
+    lab.wait_main_log(&format!("INFO Closing socket unix://{}", file.display()));
+    lab.expect("start web:w1", 0, "web:w1: started\n");
+    request(file.to_str().unwrap());
+    lab.shut_down();
+    assert!(!file.exists());
+}
+
+#[test]
+fn programs_of_a_group_have_sockets_too() {
+    ours_only!();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let mut lab = lab().started(&format!(
+        "[group:g]\nprograms=unix,tcp,plain\n\
+         [fcgi-program:unix]\ncommand={command}\nsocket=unix://@D@/u.sock\nstartsecs=0\n\
+         [fcgi-program:tcp]\ncommand={command}\nsocket=tcp://127.0.0.1:{port}\nstartsecs=0\n\
+         [program:plain]\ncommand=sleep 1000\nstartsecs=0\n",
+        command = command()
+    ));
+    for name in ["g:unix", "g:tcp", "g:plain"] {
+        lab.wait_state(name, "RUNNING");
+    }
+    for (name, connect) in [
+        ("g:unix", lab.path("u.sock").display().to_string()),
+        ("g:tcp", format!("127.0.0.1:{port}")),
+    ] {
+        assert!(input_of(lab.pid(name)).starts_with("socket:"), "{name}");
+        if let Some(pid) = request(&connect) {
+            assert_eq!(pid, lab.pid(name));
+        }
+    }
+    assert!(input_of(lab.pid("g:plain")).starts_with("pipe:"));
+    // There is no way to send such a program something.
+    let answer = lab.session().ask("stdin g:tcp hello");
+    assert!(answer.end.starts_with("err no-input "), "{answer:?}");
+    lab.shut_down();
+}
+
+#[test]
+fn a_socket_that_cannot_be_had_is_the_trouble_of_its_program_alone() {
+    ours_only!();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let mut lab = lab();
+    lab.write("occupied", "not a socket");
+    lab.configure(&format!(
+        "[fcgi-program:tcp]\ncommand=sleep 1000\nsocket=tcp://127.0.0.1:{port}\nstartretries=0\n\
+         [fcgi-program:unix]\ncommand=sleep 1000\nsocket=unix://@D@/occupied\nstartretries=0\n\
+         [program:other]\ncommand=sleep 1000\nstartsecs=0\n",
+    ));
+    lab.start();
+    lab.wait_state("other", "RUNNING");
+    for (name, why) in [("tcp", "in use"), ("unix", "left alone")] {
+        lab.wait_state(name, "FATAL");
+        let status = lab.status(name).unwrap();
+        let text = "could not create FastCGI socket ";
+        assert!(status.description.starts_with(text), "{status:?}");
+        assert!(status.description.contains(why), "{status:?}");
+    }
+    assert_eq!(lab.read("occupied"), "not a socket");
+    // It starts once the port is free.
+    drop(taken);
+    lab.expect("start tcp", 0, "tcp: started\n");
+    lab.shut_down();
+}
+
+#[test]
+fn a_socket_in_no_directory_is_refused_at_start() {
+    ours_only!();
+    let lab = lab();
+    lab.configure("[fcgi-program:a]\ncommand=cat\nsocket=unix://@D@/nowhere/a.sock\n");
+    let output = lab.daemon_command().output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(
+        text.contains("Could not create FastCGI socket unix://"),
+        "{text}"
+    );
+    assert!(text.contains("No such file or directory"), "{text}");
+}
