@@ -29,7 +29,7 @@ const PURPOSES: &[(&str, &[&str])] = &[
             "check", "avail", "reread", "plan", "update", "add", "remove", "reload",
         ],
     ),
-    ("Daemon", &["daemon", "shutdown", "version"]),
+    ("Daemon", &["daemon", "upgrade", "shutdown", "version"]),
     ("This program", &["shell", "help"]),
 ];
 

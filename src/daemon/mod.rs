@@ -25,7 +25,9 @@ mod settings;
 mod starts;
 mod status;
 mod turn;
+mod upgrade;
 
 pub use boot::boot;
 pub use brain::run_brain;
 pub use options::{BootOptions, Personality};
+pub use upgrade::answer_if_candidate;
