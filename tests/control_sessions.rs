@@ -280,6 +280,7 @@ fn a_turn_that_takes_nothing_is_called_busy_and_one_that_ended_gone() {
         let question = Question {
             ask: Ask::Pid,
             peer: None,
+            connection: None,
             reply,
         };
         (question, answers)

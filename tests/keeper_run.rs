@@ -42,6 +42,22 @@ const TESTS: &[(&str, fn())] = &[
     ("last_words_count", last_words_count),
     ("a_crash_loop_is_slowed_down", a_crash_loop_is_slowed_down),
     (
+        "a_brain_that_hangs_is_replaced",
+        a_brain_that_hangs_is_replaced,
+    ),
+    (
+        "a_candidate_that_serves_stays",
+        a_candidate_that_serves_stays,
+    ),
+    (
+        "a_candidate_that_does_not_serve_is_given_up",
+        a_candidate_that_does_not_serve_is_given_up,
+    ),
+    (
+        "a_newer_binary_that_crashes_for_ever_is_given_up",
+        a_newer_binary_that_crashes_for_ever_is_given_up,
+    ),
+    (
         "death_before_the_first_ready_ends_the_keeper",
         death_before_the_first_ready_ends_the_keeper,
     ),
@@ -229,7 +245,7 @@ fn statuses_of_the_time_without_a_brain_are_kept() {
     daemon.kill_brain();
     daemon.expect_brain(next + 1);
     assert_eq!(
-        daemon.line().unwrap(),
+        daemon.expect("inherited "),
         format!("inherited {by_signal} signal 15")
     );
     assert!(alive(lives_on));
@@ -300,7 +316,7 @@ fn last_words_count() {
 fn a_crash_loop_is_slowed_down() {
     let mut daemon = Daemon::start(&[]);
     daemon.ask("ready");
-    for (incarnation, delay) in [(2, 0), (3, 50), (4, 200), (5, 800)] {
+    for (incarnation, delay) in [(2, 0), (3, 50), (4, 200), (5, 800), (6, 3200)] {
         let before = Instant::now();
         daemon.kill_brain();
         daemon.expect_brain(incarnation);
@@ -310,6 +326,129 @@ fn a_crash_loop_is_slowed_down() {
             "{incarnation}: {waited:?}"
         );
     }
+    daemon.expect("duty Duty { safe_mode: true, upgrade: None }");
+}
+
+fn a_brain_that_hangs_is_replaced() {
+    let mut daemon = Daemon::start(&[]);
+    daemon.ask("ready");
+    // Somebody stopped it.
+    kill(daemon.brain, Signal::STOP);
+    daemon.expect_brain(2);
+    daemon.ask("ready");
+    // Stopped for a moment only, and a turn that ends: no harm.
+    kill(daemon.brain, Signal::STOP);
+    kill(daemon.brain, Signal::CONT);
+    daemon.ask("two-turns");
+    // A turn without end.
+    let brain = daemon.brain;
+    daemon.ask("turn");
+    assert!(alive(brain));
+    daemon.expect_brain(3);
+    // One that does not come to serve has longer; nobody waits for that here.
+}
+
+/// Our own binary under another name.
+fn another_binary(home: &tempfile::TempDir) -> String {
+    let copy = home.path().join("another");
+    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    copy.display().to_string()
+}
+
+fn exe(pid: i32) -> String {
+    let link = fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+    link.display().to_string()
+}
+
+fn a_candidate_that_serves_stays() {
+    let home = tempfile::tempdir().unwrap();
+    let another = another_binary(&home);
+    let mut daemon = Daemon::start(&[]);
+    daemon.ask("ready");
+    daemon.ask("pipe 1 kept");
+    daemon.command(&format!("propose {another}"));
+    daemon.expect_brain(2);
+    assert_eq!(exe(daemon.brain), another);
+    daemon.expect("duty Duty { safe_mode: false, upgrade: Some(Ok(())) }");
+    daemon.command("read 1");
+    daemon.expect("content kept");
+    daemon.ask("ready");
+    // It may have died before it could tell.
+    daemon.kill_brain();
+    daemon.expect_brain(3);
+    assert_eq!(exe(daemon.brain), another);
+    daemon.expect("duty Duty { safe_mode: false, upgrade: Some(Ok(())) }");
+    daemon.ask("ready");
+    daemon.ask("told");
+    daemon.kill_brain();
+    daemon.expect_brain(4);
+    daemon.command("environment");
+    assert_eq!(daemon.line().unwrap(), "None", "nothing to tell any more");
+}
+
+fn a_candidate_that_does_not_serve_is_given_up() {
+    let home = tempfile::tempdir().unwrap();
+    let another = another_binary(&home);
+    let text = home.path().join("text");
+    fs::write(&text, "no binary").unwrap();
+    let own = std::env::current_exe().unwrap().display().to_string();
+    let mut daemon = Daemon::start(&[]);
+    daemon.ask("ready");
+    let mut incarnation = 1;
+    // What is proposed, what its brain does if it gets so far, and what is said of it.
+    let table = [
+        (
+            "/bin/false",
+            None,
+            "it ended with exit status 1 before it served",
+        ),
+        (text.to_str().unwrap(), None, "it cannot be executed: "),
+        (
+            &another,
+            Some("exit 7"),
+            "it ended with exit status 7 before it served",
+        ),
+        (&another, Some("environment"), "it did not serve in time"),
+    ];
+    for (binary, deed, reason) in table {
+        daemon.command(&format!("propose {binary}"));
+        if let Some(deed) = deed {
+            daemon.expect_brain(incarnation + 1);
+            assert_eq!(exe(daemon.brain), binary);
+            daemon.command(deed);
+        }
+        let line = daemon.expect("duty Duty { safe_mode: false, upgrade: Some(Err(");
+        assert!(line.contains(reason), "{line}");
+        let keeper = daemon.keeper;
+        daemon.brain = *children_of(keeper).last().unwrap();
+        assert_eq!(exe(daemon.brain), own, "{binary}");
+        daemon.ask("ready");
+        daemon.ask("told");
+        incarnation += match binary {
+            // It never was a brain.
+            binary if binary == text.to_str().unwrap() => 1,
+            _ => 2,
+        };
+    }
+}
+
+fn a_newer_binary_that_crashes_for_ever_is_given_up() {
+    let home = tempfile::tempdir().unwrap();
+    let another = another_binary(&home);
+    let own = std::env::current_exe().unwrap().display().to_string();
+    let mut daemon = Daemon::start(&[]);
+    daemon.ask("ready");
+    daemon.command(&format!("propose {another}"));
+    daemon.expect_brain(2);
+    daemon.ask("ready");
+    daemon.ask("told");
+    for incarnation in 3..=7 {
+        assert_eq!(exe(daemon.brain), another);
+        daemon.command("exit 3");
+        daemon.expect_brain(incarnation);
+    }
+    assert_eq!(exe(daemon.brain), own);
+    daemon.expect("duty Duty { safe_mode: true, upgrade: None }");
 }
 
 fn death_before_the_first_ready_ends_the_keeper() {

@@ -56,6 +56,7 @@ pub enum Command {
     Add(Add),
     Remove(Remove),
     Reload(Reload),
+    Upgrade(Upgrade),
     Shutdown(Shutdown),
     Version(Version),
     Shell(Shell),
@@ -452,6 +453,21 @@ pub struct Reload {
     /// stop everything and start over
     #[argh(switch)]
     pub all: bool,
+}
+
+/// Go on under another binary of appctl: same programs, same sockets, nobody refused.
+#[derive(Debug, FromArgs, ArgsInfo)]
+#[argh(
+    subcommand,
+    name = "upgrade",
+    help_triggers("-h", "--help"),
+    example = "appctl upgrade\nappctl upgrade ./appctl-new",
+    note = "A binary that is missing, broken, older, or does not serve within 10 seconds is given up: the daemon goes on as it was, and the exit status is 1."
+)]
+pub struct Upgrade {
+    /// the binary; unless given, the file the daemon was started from, as it is now
+    #[argh(positional)]
+    pub path: Option<PathBuf>,
 }
 
 /// Stop everything and end the daemon.

@@ -29,7 +29,10 @@ const PURPOSES: &[(&str, &[&str])] = &[
             "check", "avail", "reread", "plan", "update", "add", "remove", "reload",
         ],
     ),
-    ("Daemon", &["daemon", "run", "shutdown", "version"]),
+    (
+        "Daemon",
+        &["daemon", "run", "upgrade", "shutdown", "version"],
+    ),
     ("This program", &["shell", "help"]),
 ];
 

@@ -2,6 +2,7 @@
 //!
 //! Listings and things done go to standard output; what was not done, and why, to standard error.
 
+use std::path::Path;
 use std::rc::Rc;
 
 use super::arguments::{self, Appctl, Command};
@@ -89,6 +90,7 @@ impl Commands {
             Command::Remove(remove) => self.deed("remove", false, &remove.groups),
             Command::Reload(reload) if reload.all => self.change(&["reload", "--all"]),
             Command::Reload(_) => self.follow_file(&["reload"]),
+            Command::Upgrade(upgrade) => self.upgrade(upgrade.path.as_deref()),
             Command::Shutdown(_) => self.change(&["shutdown"]),
             Command::Version(_) => self.version(),
             Command::Daemon(_) | Command::Run(_) | Command::Check(_) | Command::Shell(_) => {
@@ -167,6 +169,19 @@ impl Commands {
             words.push("--no-wait");
         }
         self.change(&request(&words, &self::words(names)))
+    }
+
+    fn upgrade(&mut self, path: Option<&Path>) -> Outcome {
+        let Some(path) = path else {
+            return self.change(&["upgrade"]);
+        };
+        // The daemon has another working directory.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let Some(path) = path.to_str() else {
+            output::complain(&format!("appctl: the path {} is not UTF-8", path.display()));
+            return Ok(exit::USAGE);
+        };
+        self.change(&["upgrade", path])
     }
 
     fn signal(&mut self, signal: &str, names: &[String]) -> Outcome {

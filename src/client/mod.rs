@@ -60,6 +60,9 @@ pub fn main() -> ExitCode {
     if let Some(code) = keeper::run_if_holder() {
         return code;
     }
+    if let Some(code) = daemon::answer_if_candidate() {
+        return code;
+    }
     match keeper::link_if_brain() {
         None => {}
         Some(Ok((link, inheritance))) => return daemon::run_brain(link, inheritance),

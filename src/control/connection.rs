@@ -6,7 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -84,6 +84,11 @@ impl Connection {
     /// Who is at the other end.
     pub fn peer(&self) -> Option<Peer> {
         self.peer
+    }
+
+    /// Another descriptor of it.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.stream.as_fd().try_clone_to_owned()
     }
 
     /// What it is held to.

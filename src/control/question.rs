@@ -1,5 +1,6 @@
 //! What a session asks the daemon's turn, and what it is answered.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use async_std::channel::Sender;
@@ -27,6 +28,8 @@ pub struct Question {
     pub ask: Ask,
     /// Who asks.
     pub peer: Option<Peer>,
+    /// The connection itself, for an answer that only the next brain can give.
+    pub connection: Option<OwnedFd>,
     /// The way back; bounded, so answers wait for slow readers nowhere but in the session.
     pub reply: Sender<Answer>,
 }
@@ -78,6 +81,8 @@ pub enum Ask {
     Reload,
     /// Read the configuration again and start over with it: stop everything, start everything.
     StartOver,
+    /// Go on under another binary; `None`: under the file the daemon was started from.
+    Upgrade(Option<PathBuf>),
     /// Stop everything and end.
     Shutdown,
     /// Version of the daemon.

@@ -229,6 +229,8 @@ mod tests {
             ("remove a", Request::Ask(Ask::Remove(vec!["a".into()]))),
             ("reload", Request::Ask(Ask::Reload)),
             ("reload --all", Request::Ask(Ask::StartOver)),
+            ("upgrade", Request::Ask(Ask::Upgrade(None))),
+            ("upgrade /a", Request::Ask(Ask::Upgrade(Some("/a".into())))),
             ("shutdown", Request::Ask(Ask::Shutdown)),
             ("version", Request::Ask(Ask::Version)),
             ("clear web", Request::Ask(Ask::Clear(web()))),

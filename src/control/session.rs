@@ -168,7 +168,16 @@ impl Session {
     pub(super) async fn ask(&self, ask: Ask) -> Result<Receiver<Answer>, Trouble> {
         let (reply, answers) = bounded(ANSWERS_MAX);
         let peer = self.connection.peer();
-        let question = Question { ask, peer, reply };
+        let connection = match ask {
+            Ask::Upgrade(_) => self.connection.duplicate().ok(),
+            _ => None,
+        };
+        let question = Question {
+            ask,
+            peer,
+            connection,
+            reply,
+        };
         let deadline = Instant::now() + self.connection.limits().accept;
         match before(deadline, self.questions.send(question)).await {
             Some(Ok(())) => Ok(answers),

@@ -276,6 +276,17 @@ pub const VERBS: &[Verb] = &[
         },
     },
     Verb {
+        name: "upgrade",
+        options: &[],
+        arguments: "[PATH]",
+        rights: Rights::Control,
+        streams: false,
+        help: "Goes on under the binary at this absolute path (unless given: where the daemon's \
+               own is), with the same programs and sockets; if that does not serve, under the one \
+               it was.",
+        read: |a| Ok(Request::Ask(Ask::Upgrade(a.next().map(Into::into)))),
+    },
+    Verb {
         name: "shutdown",
         options: &[],
         arguments: "",

@@ -26,7 +26,7 @@ use crate::control::{self, Answer, LogDone, Question};
 use crate::events::Bulletin;
 use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, State, Ticket};
 use crate::http::{Credentials, Guard, Live, Site, serve_tcp};
-use crate::keeper::{Inheritance, Ledger, Link, ParkKey, Slate};
+use crate::keeper::{Inheritance, Ledger, Link, ParkKey, Slate, Watch};
 use crate::launch::{self, Deaths, Limits};
 use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, Syslog, mainlog};
 
@@ -94,6 +94,17 @@ pub struct Brain {
     pub(super) introducing: bool,
     /// Why what the predecessor left cannot be read, if so: see [`Brain::stand_by`].
     pub(super) unreadable_past: Option<String>,
+    /// Brains died in a row: nothing is changed, see [`Brain::refuses`].
+    pub(super) safe_mode: bool,
+    /// The settings as they were left, for a candidate to read.
+    pub(super) settings_memory: OwnedFd,
+    /// An upgrade is being tried.
+    pub(super) upgrading: bool,
+    /// Where it is said that nothing came of it.
+    pub(super) upgrade_over: Sender<()>,
+    pub(super) upgrades_over: Receiver<()>,
+    /// Has this brain replaced when a turn takes too long.
+    pub(super) watch: Option<Watch>,
     pub(super) finished: Option<Outcome>,
     /// A client asked for the end, and waits for the answer.
     pub(super) asked_to_end: bool,
@@ -118,9 +129,12 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         parked,
         exits,
         keeper_pid,
+        duty,
     } = inheritance;
     let mut parked: BTreeMap<ParkKey, OwnedFd> = parked.into_iter().collect();
-    let settings = Settings::read(&take(&mut parked, ParkKey::Settings)?)
+    let asker = parked.remove(&ParkKey::Asker);
+    let settings_memory = take(&mut parked, ParkKey::Settings)?;
+    let settings = Settings::read(&settings_memory)
         .map_err(|error| format!("the settings left by the boot phase: {error}"))?;
     let (ledger, contents) = Ledger::open(take(&mut parked, ParkKey::Ledger)?)
         .map_err(|error| format!("the ledger: {error}"))?;
@@ -149,6 +163,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         open_slate(&mut parked, &link).map_err(|error| format!("the memory of events: {error}"))?;
     let listeners = Listeners::new(slate, memory.last_event)
         .map_err(|error| format!("the set of listeners' pipes: {error}"))?;
+    let (upgrade_over, upgrades_over) = bounded(1);
     let mut brain = Brain {
         now: launch::now(),
         link,
@@ -184,9 +199,16 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         bulletin: Bulletin::continuing(memory.last_event),
         introducing: false,
         unreadable_past: None,
+        safe_mode: duty.safe_mode,
+        settings_memory,
+        upgrading: false,
+        upgrade_over,
+        upgrades_over,
+        watch: None,
         finished: None,
         asked_to_end: false,
     };
+    brain.begin_watch();
     match legacy {
         Some(Ok(legacy)) => {
             brain.continue_with(legacy, memory, parked, exits, incarnation);
@@ -198,6 +220,9 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         None => brain.begin(&settings)?,
     }
     brain.tell_ready();
+    if let Some(outcome) = duty.upgrade {
+        brain.tell_upgrade(outcome, asker);
+    }
     if settings.detached {
         super::detach::let_go_of_terminal();
     }
@@ -301,12 +326,27 @@ impl Brain {
         exits: Vec<crate::keeper::ExitRecord>,
         incarnation: u32,
     ) {
-        // What clients may `add` is the file as it is now; what runs is what was in force.
-        if let Ok(loaded) = config::load(&RealHost, &self.source) {
+        if self.safe_mode {
+            say(sentences::safe_mode());
+        }
+        // What clients may `add` is the file as it is now; what runs is what was in force. From
+        // something that is not a file, such as a pipe, it cannot be read again.
+        let file = self.source.file.as_deref();
+        let readable = !self.safe_mode && file.is_none_or(|file| file.is_file());
+        if readable && let Ok(loaded) = config::load(&RealHost, &self.source) {
             self.last_read = loaded.config;
         }
         self.take_over(legacy, memory, parked, exits, incarnation);
         self.settle();
+    }
+
+    fn begin_watch(&mut self) {
+        match self.link.watch() {
+            Ok(watch) => self.watch = Some(watch),
+            Err(error) => say(sentences::trouble(format!(
+                "a brain that hangs will not be replaced: {error}"
+            ))),
+        }
     }
 
     fn tell_ready(&self) {

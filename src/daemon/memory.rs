@@ -9,7 +9,7 @@
 //! as structure.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,8 @@ impl Brain {
         }
     }
 
-    fn remember_structure(&mut self) {
+    /// The structure as a memory file.
+    pub(super) fn structure_memory(&self) -> std::io::Result<OwnedFd> {
         let structure = Structure {
             version: STRUCTURE_VERSION,
             fleet: self.fleet.structure(),
@@ -101,9 +102,13 @@ impl Brain {
                 })
                 .collect(),
         };
-        let parked = postcard::to_stdvec(&structure)
-            .map_err(std::io::Error::other)
-            .and_then(|bytes| blob::write("appctl-structure", &bytes))
+        let bytes = postcard::to_stdvec(&structure).map_err(std::io::Error::other)?;
+        blob::write("appctl-structure", &bytes)
+    }
+
+    fn remember_structure(&mut self) {
+        let parked = self
+            .structure_memory()
             .and_then(|memory| self.link.park(&[(ParkKey::Structure, memory.as_fd())]));
         if let Err(error) = parked {
             say(sentences::critical(format!(

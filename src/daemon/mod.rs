@@ -28,8 +28,10 @@ mod sockets;
 mod starts;
 mod status;
 mod turn;
+mod upgrade;
 mod wires;
 
 pub use boot::boot;
 pub use brain::run_brain;
 pub use options::{BootOptions, Personality};
+pub use upgrade::answer_if_candidate;

@@ -24,9 +24,21 @@ pub type Asker = Option<Sender<Answer>>;
 impl Brain {
     /// Answers a question, now or later.
     pub(super) fn answer(&mut self, question: Question) {
-        let Question { ask, reply, .. } = question;
+        let Question {
+            ask,
+            reply,
+            connection,
+            ..
+        } = question;
         // An answer is as long as there are processes.
         let reply = unhurried(reply);
+        if self.refuses(&ask) {
+            return fail(
+                &reply,
+                "safe mode: the daemon's brains died again and again, so nothing is started or \
+                 changed; `appctl upgrade` ends it",
+            );
+        }
         match ask {
             Ask::Status(selectors) => self.answer_status(&selectors, &reply),
             Ask::Start { selectors, wait } => self.start_asked(selectors, wait, reply),
@@ -42,6 +54,7 @@ impl Brain {
                 self.asked_to_end = true;
                 self.ask_fleet(Request::Shutdown, Some(reply));
             }
+            Ask::Upgrade(path) => self.upgrade(path, connection, reply),
             Ask::StartOver => self.start_over(Some(reply)),
             Ask::Reread => self.reread(&reply),
             Ask::Reload => self.reload(reply),
@@ -92,6 +105,22 @@ impl Brain {
             }
             Ask::Events => send(&reply, Answer::Events(self.bulletin.clone())),
         }
+    }
+
+    /// In safe mode: whatever leads to new programs or to another configuration.
+    fn refuses(&self, ask: &Ask) -> bool {
+        let careful = matches!(
+            ask,
+            Ask::Start { .. }
+                | Ask::Restart(_)
+                | Ask::Reread
+                | Ask::Update(_)
+                | Ask::Add(_)
+                | Ask::Remove(_)
+                | Ask::Reload
+                | Ask::StartOver
+        );
+        self.safe_mode && careful
     }
 
     /// Puts a request to the fleet under a new ticket.
@@ -351,6 +380,11 @@ pub(super) fn send(reply: &Sender<Answer>, answer: Answer) {
 fn value(reply: &Sender<Answer>, value: String) {
     send(reply, Answer::Value(value));
     send(reply, Answer::Done);
+}
+
+/// Ends an answer with a failure in words.
+pub(super) fn fail(reply: &Sender<Answer>, text: impl Into<String>) {
+    send(reply, Answer::Failed(Failure::Other(text.into())));
 }
 
 fn refused(subject: String, refusal: Refusal) -> Answer {

@@ -76,6 +76,14 @@ pub fn took_over(incarnation: u32, adopted: usize) -> Line {
     )
 }
 
+/// Brains died in a row.
+pub fn safe_mode() -> Line {
+    critical(
+        "safe mode, for this daemon's brains died again and again: programs are looked after as \
+         they are, and nothing else is started or changed; `appctl upgrade` ends it",
+    )
+}
+
 /// A turn is over: for those who want to see everything.
 pub fn turned(taken: usize) -> Line {
     line(LogLevel::Blather, format!("a turn took {taken} things"))

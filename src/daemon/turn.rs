@@ -14,7 +14,7 @@ use super::sentences::{say, slow_turn, turned};
 use crate::control::Question;
 use crate::events;
 use crate::fleet::{Event, Stamp};
-use crate::keeper::FromKeeper;
+use crate::keeper::{FromKeeper, Watch};
 use crate::launch;
 use crate::logs::PlaneReport;
 
@@ -55,8 +55,10 @@ impl Brain {
             }
             let woken = self.wait().await;
             let began = Instant::now();
+            self.watch.iter().for_each(Watch::start);
             let taken = self.take(woken);
             self.settle();
+            self.watch.iter().for_each(Watch::stop);
             say(turned(taken));
             if began.elapsed() > SLOW_TURN {
                 say(slow_turn(began.elapsed().as_millis(), taken));
@@ -121,6 +123,9 @@ impl Brain {
     /// Takes what has come, in the fixed order; returns how much it was.
     fn take(&mut self, woken: Woken) -> usize {
         self.now = launch::now();
+        while self.upgrades_over.try_recv().is_ok() {
+            self.upgrading = false;
+        }
         let (mut told, mut reports, mut questions) = (Vec::new(), Vec::new(), Vec::new());
         match woken {
             Woken::Deaths | Woken::Listeners | Woken::Deadline => {}

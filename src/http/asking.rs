@@ -37,7 +37,12 @@ impl Asking {
     pub async fn put(&self, ask: Ask) -> Result<Receiver<Answer>, Failure> {
         let (reply, answers) = bounded(ANSWERS_MAX);
         let peer = self.peer;
-        let question = Question { ask, peer, reply };
+        let question = Question {
+            ask,
+            peer,
+            connection: None,
+            reply,
+        };
         let late = async {
             Timer::at(Instant::now() + ACCEPT_MAX).await;
             let text = "the daemon is busy; try again";

@@ -1,7 +1,6 @@
 //! Starting a brain, and what the keeper knows of the one that lives.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -10,13 +9,15 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::Duty;
+use super::binaries::Binaries;
 use super::exits::Exits;
 use super::packet::link_pair;
 use super::park::Park;
-use super::will::{Heir, OWN_BINARY, Will, own_name, set_inherited};
+use super::will::{Heir, Will, own_name, set_inherited};
 use super::wishes::WISHES;
 use crate::fleet::Stamp;
-use crate::launch::{ROLE_VARIABLE, SignalMask, SignalSet, set_oom_score_adj};
+use crate::launch::{ProcessStat, ROLE_VARIABLE, SignalMask, SignalSet, now, set_oom_score_adj};
 
 /// What ps shows for it, before the arguments of the daemon.
 const NAME: &str = "appctl: brain";
@@ -27,11 +28,19 @@ const LINK_CLOSED_MAX: Duration = Duration::from_secs(5);
 /// How long a brain may take to end after it said that it leaves.
 const LEAVE_MAX: Duration = Duration::from_secs(30);
 
+/// How long a brain that was stopped by a signal may stay so.
+const STOPPED_MAX: Duration = Duration::from_secs(5);
+
+/// How long a candidate may take until it serves.
+const TRIAL_MAX: Duration = Duration::from_secs(10);
+
+/// How long any other brain may take; it may have thousands of programs to find again.
+const START_MAX: Duration = Duration::from_secs(60);
+
 /// How brains are started: the same for all of one keeper.
 #[derive(Debug)]
 pub(super) struct Birth {
-    /// Our own binary, held open: it starts whatever became of the file.
-    binary: Option<File>,
+    pub(super) binaries: Binaries,
     /// `oom_score_adj` for brains, as text; `None`: as the keeper's own.
     oom_score_adj: Option<Vec<u8>>,
 }
@@ -46,6 +55,13 @@ pub(super) struct Brain {
     pub(super) ready_since: Option<Stamp>,
     /// The code it left with.
     pub(super) leaving: Option<u8>,
+    /// Rings when a turn takes too long.
+    pub(super) watch: Option<OwnedFd>,
+    /// When it is killed, unless it serves before. The first one has all the time there is: who
+    /// started the daemon looks on.
+    serve_by: Option<Stamp>,
+    /// When it is killed, unless it goes on before.
+    go_on_by: Option<Stamp>,
     /// When it is killed, unless it ends before.
     pub(super) kill_at: Option<Stamp>,
 }
@@ -53,7 +69,7 @@ pub(super) struct Brain {
 impl Birth {
     pub(super) fn new(oom_score_adj: Option<i32>) -> Birth {
         Birth {
-            binary: File::open(OWN_BINARY).ok(),
+            binaries: Binaries::own(),
             oom_score_adj: oom_score_adj.map(|value| value.to_string().into_bytes()),
         }
     }
@@ -64,6 +80,7 @@ impl Birth {
         incarnation: u32,
         park: &Park,
         exits: &mut Exits,
+        safe_mode: bool,
     ) -> io::Result<Brain> {
         let (link, its_end) = link_pair()?;
         let will = Will {
@@ -73,6 +90,10 @@ impl Birth {
                 incarnation,
                 keeper_pid: std::process::id().cast_signed(),
                 exits: exits.tell_all(),
+                duty: Duty {
+                    safe_mode,
+                    upgrade: self.binaries.outcome(),
+                },
             },
         };
         let memfd = will.write()?;
@@ -80,16 +101,23 @@ impl Birth {
         let descriptors = will.descriptors(&memfd);
         // Opened by number, because the file may be gone; by name only where there is no /proc.
         let mut binary = own_name();
-        if let Some(file) = &self.binary {
-            binary = format!("/proc/self/fd/{}", file.as_raw_fd()).into();
+        if let Some(number) = self.binaries.next() {
+            binary = format!("/proc/self/fd/{number}").into();
         }
         let mut command = command(binary, descriptors, self.oom_score_adj.clone());
         let child = command.env(ROLE_VARIABLE, announcement).spawn()?;
+        let most = match self.binaries.on_trial() {
+            true => TRIAL_MAX,
+            false => START_MAX,
+        };
         Ok(Brain {
             pid: child.id().cast_signed(),
             link: Some(link),
             ready_since: None,
             leaving: None,
+            watch: None,
+            serve_by: (incarnation > 1).then(|| now().stamp.after(most)),
+            go_on_by: None,
             kill_at: None,
         })
     }
@@ -130,12 +158,38 @@ impl Brain {
         self.kill_at.get_or_insert(now.after(LINK_CLOSED_MAX));
     }
 
+    /// It says that it serves.
+    pub(super) fn serves(&mut self, now: Stamp) {
+        self.ready_since.get_or_insert(now);
+        self.serve_by = None;
+    }
+
+    /// Somebody may have stopped it, or let it go on.
+    pub(super) fn look_if_stopped(&mut self, now: Stamp) {
+        let stopped = ProcessStat::of(self.pid).is_ok_and(|stat| stat.state == b'T');
+        match stopped {
+            true => _ = self.go_on_by.get_or_insert(now.after(STOPPED_MAX)),
+            false => self.go_on_by = None,
+        }
+    }
+
+    /// When it is to be killed as things are.
+    pub(super) fn doom(&self) -> Option<Stamp> {
+        let dooms = [self.kill_at, self.serve_by, self.go_on_by];
+        dooms.into_iter().flatten().min()
+    }
+
     /// Kills it if its time is over.
     pub(super) fn kill_if_overdue(&mut self, now: Stamp) {
-        if self.kill_at.is_none_or(|at| now < at) {
-            return;
+        if self.doom().is_some_and(|at| now >= at) {
+            self.kill();
         }
-        self.kill_at = None;
+    }
+
+    /// Kills it. That does no harm at any moment.
+    pub(super) fn kill(&mut self) {
+        [self.kill_at, self.serve_by, self.go_on_by] = [None; 3];
+        self.watch = None;
         // It is our child and only we reap it: the number is its own.
         if let Some(pid) = Pid::from_raw(self.pid) {
             let _ = kill_process(pid, Signal::KILL);

@@ -1,13 +1,15 @@
 //! The brain's end of the link.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use async_io::Async;
 
 use super::hold::Hold;
 use super::message::{FromBrain, PARK_BATCH, ToBrain, decode, encode};
 use super::packet::{self, Received};
+use super::upgrade::Proposal;
+use super::watch::Watch;
 use super::will::{Heir, Will};
 use super::{ExitRecord, FromKeeper, Inheritance, ParkKey};
 
@@ -36,11 +38,12 @@ pub fn link_if_brain() -> Option<io::Result<(Link, Inheritance)>> {
             incarnation,
             keeper_pid,
             ref exits,
+            ref duty,
         } = *will.heir()
         else {
             return Err(io::ErrorKind::InvalidData.into());
         };
-        let exits = exits.clone();
+        let (exits, duty) = (exits.clone(), duty.clone());
         let socket = will.claim(link)?;
         // Only a nicety: exec through a descriptor has left a number there.
         let _ = rustix::thread::set_name(NAME);
@@ -58,6 +61,7 @@ pub fn link_if_brain() -> Option<io::Result<(Link, Inheritance)>> {
             parked,
             exits,
             keeper_pid,
+            duty,
         };
         Ok((link, inheritance))
     };
@@ -96,6 +100,18 @@ impl Link {
     /// The brain serves: a crash from here on is answered by a successor.
     pub fn ready(&self) -> io::Result<()> {
         self.send(&FromBrain::Ready, &[])
+    }
+
+    /// From here on the keeper replaces this brain when a turn takes too long.
+    pub fn watch(&self) -> io::Result<Watch> {
+        let watch = Watch::new()?;
+        self.send(&FromBrain::Watch, &[watch.as_fd()])?;
+        Ok(watch)
+    }
+
+    /// Another way to the keeper, for proposing a candidate from another thread.
+    pub fn proposal(&self) -> io::Result<Proposal> {
+        Ok(Proposal::new(self.socket.get_ref().try_clone()?))
     }
 
     /// The brain is about to end on purpose: the keeper ends with this code once it has ended.

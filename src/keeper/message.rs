@@ -36,6 +36,11 @@ pub(super) enum FromBrain {
     Ready,
     /// The brain is about to end on purpose.
     Leave(u8),
+    /// Rings when a turn takes too long; comes with the timer.
+    Watch,
+    /// Try the binary that comes with this packet in the place of the brain that says so; the
+    /// second descriptor, if there is one, leads to whoever wants to know how it came out.
+    Upgrade,
 }
 
 /// What the keeper tells a brain.
@@ -115,6 +120,8 @@ mod tests {
             },
             FromBrain::Ready,
             FromBrain::Leave(255),
+            FromBrain::Watch,
+            FromBrain::Upgrade,
         ];
         for message in table {
             let packet = encode(&message).unwrap();
@@ -148,7 +155,9 @@ mod tests {
     /// The bytes are a promise to keepers that were started long ago.
     #[test]
     fn the_format_stays() {
-        let table: [(FromBrain, &[u8]); 4] = [
+        let table: [(FromBrain, &[u8]); 6] = [
+            (FromBrain::Watch, &[1, 5]),
+            (FromBrain::Upgrade, &[1, 6]),
             (FromBrain::Ready, &[1, 3]),
             (FromBrain::Leave(7), &[1, 4, 7]),
             (

@@ -21,6 +21,7 @@ use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};
 
+mod binaries;
 pub mod blob;
 mod brain;
 mod exits;
@@ -34,6 +35,8 @@ mod park;
 mod respawn;
 mod run;
 pub mod slate;
+mod upgrade;
+mod watch;
 mod will;
 mod wishes;
 
@@ -43,6 +46,8 @@ pub use ledger::Ledger;
 pub use link::{Link, link_if_brain};
 pub use run::run_if_keeper;
 pub use slate::Slate;
+pub use upgrade::{Precedent, Proposal, precedent_if_candidate};
+pub use watch::Watch;
 pub use will::become_keeper;
 
 /// Names a parked descriptor over brains. Old keepers know the order: new keys go to the end.
@@ -82,6 +87,8 @@ pub enum ParkKey {
     EventsOdd,
     /// The listening socket of a FastCGI program, by the process it was opened for.
     FastCgi(u32),
+    /// The connection of a client that wants to know how an upgrade came out.
+    Asker,
 }
 
 impl ParkKey {
@@ -90,7 +97,7 @@ impl ParkKey {
     pub(super) fn outlives_keeper(self) -> bool {
         !matches!(
             self,
-            ParkKey::Settings | ParkKey::Listener(_) | ParkKey::Holder
+            ParkKey::Settings | ParkKey::Listener(_) | ParkKey::Holder | ParkKey::Asker
         )
     }
 }
@@ -142,6 +149,17 @@ pub struct Inheritance {
     pub exits: Vec<ExitRecord>,
     /// The keeper's pid.
     pub keeper_pid: i32,
+    /// What it is to do besides.
+    pub duty: Duty,
+}
+
+/// What a brain is to do besides what every brain does.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Duty {
+    /// Brains died in a row: look after what runs and answer, but change nothing.
+    pub safe_mode: bool,
+    /// How an upgrade came out, the reason if it did not; until [`ParkKey::Asker`] is unparked.
+    pub upgrade: Option<Result<(), String>>,
 }
 
 /// What the boot phase leaves to the keeper.

@@ -19,6 +19,9 @@ const DELAYS: [Duration; 6] = [
 /// somebody with `kill -9`, or a kernel short of memory, and no bug that every brain runs into.
 const KILLED_MAX: usize = 1;
 
+/// From this many deaths in a row on, brains are started in safe mode.
+const MANY: usize = 5;
+
 /// What is known of a brain that died.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Death {
@@ -50,6 +53,11 @@ impl Deaths {
         let delay = DELAYS.get(self.in_a_row.min(last));
         self.in_a_row = (self.in_a_row + 1).min(last);
         delay.copied().unwrap_or(Duration::ZERO)
+    }
+
+    /// So many died in a row that the next one has to be careful.
+    pub(super) fn many(&self) -> bool {
+        self.in_a_row >= MANY
     }
 }
 
@@ -83,6 +91,7 @@ mod tests {
                 killed: false,
             });
             assert_eq!(delay, Duration::from_millis(milliseconds), "row {row}");
+            assert_eq!(deaths.many(), milliseconds >= 3200, "row {row}");
         }
     }
 

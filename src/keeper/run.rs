@@ -166,7 +166,7 @@ impl Keeper {
     fn run(&mut self) -> u8 {
         loop {
             let now = now().stamp;
-            self.read_signals();
+            self.read_signals(now);
             self.read_link(PACKETS_PER_TURN, now);
             if let Some(code) = self.reap(now) {
                 return code;
@@ -185,7 +185,7 @@ impl Keeper {
     /// Waits until there is something to do. What it misses is seen in the next turn anyway.
     fn wait(&mut self) {
         let deadline = match &self.brain {
-            Some(brain) => brain.kill_at,
+            Some(brain) => brain.doom(),
             None => Some(self.start_at),
         };
         let left = deadline.map(|at| at.since(now().stamp));
@@ -206,6 +206,8 @@ impl Keeper {
                 PollFlags::IN | wanted,
             ));
         }
+        let watch = self.brain.as_ref().and_then(|brain| brain.watch.as_ref());
+        sources.extend(watch.map(|it| PollFd::from_borrowed_fd(it.as_fd(), PollFlags::IN)));
         let holder = self.park.get(ParkKey::Holder);
         sources.extend(holder.map(|it| PollFd::from_borrowed_fd(it, PollFlags::empty())));
         match poll(&mut sources, timeout.as_ref()) {
@@ -213,9 +215,16 @@ impl Keeper {
             // Out of kernel memory: not to turn into a busy loop.
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
-        let holder = sources.last().filter(|_| holder.is_some());
-        if holder.is_some_and(|it| it.revents().contains(PollFlags::HUP)) {
+        let holder = sources.pop_if(|_| holder.is_some());
+        let holder_gone = holder.is_some_and(|it| it.revents().contains(PollFlags::HUP));
+        let watch = sources.pop_if(|_| watch.is_some());
+        let turn_hangs = watch.is_some_and(|it| it.revents().contains(PollFlags::IN));
+        drop(sources);
+        if holder_gone {
             self.holder_gone();
+        }
+        if let Some(brain) = self.brain.as_mut().filter(|_| turn_hangs) {
+            brain.kill();
         }
     }
 
@@ -224,7 +233,7 @@ impl Keeper {
     fn holder_gone(&mut self) {
         self.park.remove(ParkKey::Holder);
         if let Some(brain) = &mut self.brain {
-            brain.kill_at = Some(now().stamp);
+            brain.kill();
         }
     }
 
@@ -239,10 +248,13 @@ impl Keeper {
         }
     }
 
-    fn read_signals(&mut self) {
+    fn read_signals(&mut self, now: Stamp) {
         while let Ok(Some(arrived)) = self.signals.next() {
-            // SIGCHLD only wakes us: who ended is asked in every turn.
+            // Who ended is asked in every turn.
             if arrived.number == libc::SIGCHLD {
+                if let Some(brain) = &mut self.brain {
+                    brain.look_if_stopped(now);
+                }
                 continue;
             }
             self.wishes.received(SignalNotice {
@@ -282,7 +294,7 @@ impl Keeper {
     fn handle(&mut self, message: FromBrain, descriptors: Vec<OwnedFd>, now: Stamp) {
         match message {
             FromBrain::Park(keys) => self.park(keys, descriptors),
-            FromBrain::Unpark(keys) => keys.into_iter().for_each(|key| self.park.remove(key)),
+            FromBrain::Unpark(keys) => self.unpark(keys),
             FromBrain::Acknowledge { pid, start_time } => self.exits.acknowledge(pid, start_time),
             FromBrain::Ready => self.brain_ready(now),
             FromBrain::Leave(code) => {
@@ -290,6 +302,36 @@ impl Keeper {
                     brain.leaves(code, now);
                 }
             }
+            FromBrain::Watch => {
+                if let Some(brain) = &mut self.brain {
+                    brain.watch = descriptors.into_iter().next();
+                }
+            }
+            FromBrain::Upgrade => self.upgrade(descriptors),
+        }
+    }
+
+    /// The brain makes way for one of another binary.
+    fn upgrade(&mut self, descriptors: Vec<OwnedFd>) {
+        let mut descriptors = descriptors.into_iter();
+        let Some(candidate) = descriptors.next() else {
+            return;
+        };
+        self.birth.binaries.propose(candidate);
+        if let Some(asker) = descriptors.next() {
+            self.park.put(ParkKey::Asker, asker);
+        }
+        if let Some(brain) = &mut self.brain {
+            brain.kill();
+        }
+    }
+
+    fn unpark(&mut self, keys: Vec<ParkKey>) {
+        for key in keys {
+            if key == ParkKey::Asker {
+                self.birth.binaries.outcome_told();
+            }
+            self.park.remove(key);
         }
     }
 
@@ -309,7 +351,8 @@ impl Keeper {
         let Some(brain) = &mut self.brain else {
             return;
         };
-        brain.ready_since.get_or_insert(now);
+        brain.serves(now);
+        self.birth.binaries.serves();
         self.wishes.settled();
         self.ever_ready = true;
         if let Some(ready) = self.ready.take() {
@@ -373,6 +416,16 @@ impl Keeper {
         self.wishes.brain_died();
         self.not_parked.clear();
         self.link_full = false;
+        let binaries = &mut self.birth.binaries;
+        if brain.ready_since.is_some() && binaries.on_trial() {
+            // It made way for the candidate.
+            self.start_at = now;
+            return None;
+        }
+        if brain.ready_since.is_none() && binaries.failed(|| how_a_trial_ended(status)) {
+            self.start_at = now;
+            return None;
+        }
         let death = Death {
             served: brain.ready_since.map(|since| now.since(since)),
             killed: matches!(
@@ -384,6 +437,9 @@ impl Keeper {
             ),
         };
         self.start_at = now.after(self.deaths.delay_after(death));
+        if self.deaths.many() {
+            self.birth.binaries.fall_back();
+        }
         None
     }
 
@@ -392,9 +448,10 @@ impl Keeper {
             return None;
         }
         self.start_holder();
+        let safe_mode = self.deaths.many() && !self.birth.binaries.on_trial();
         match self
             .birth
-            .start(self.incarnation + 1, &self.park, &mut self.exits)
+            .start(self.incarnation + 1, &self.park, &mut self.exits, safe_mode)
         {
             Ok(brain) => {
                 self.incarnation += 1;
@@ -404,6 +461,11 @@ impl Keeper {
                 complain("the brain cannot be started", &error);
                 return Some(CANNOT_BEGIN);
             }
+            Err(error)
+                if self
+                    .birth
+                    .binaries
+                    .failed(|| format!("it cannot be executed: {error}")) => {}
             Err(_) => {
                 let unborn = Death {
                     served: None,
@@ -455,6 +517,20 @@ impl Keeper {
                 ToBrain::NotParked(_) => self.not_parked.clear(),
             }
         }
+    }
+}
+
+/// Of a candidate that never served.
+fn how_a_trial_ended(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Code(code) => format!("it ended with exit status {code} before it served"),
+        ExitStatus::Signal {
+            number: SIGKILL, ..
+        } => "it did not serve in time".to_owned(),
+        ExitStatus::Signal { number, .. } => {
+            format!("it was terminated by signal {number} before it served")
+        }
+        ExitStatus::Unknown => "it ended before it served".to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 //! each brain.
 //!
 //! Descriptors are inherited under their numbers. A will, a sealed memfd, says what each of them
-//! is; its own number stands in [`ROLE_VARIABLE`] as `keeper:N` (or `brain:N`, `holder:N`), which is
+//! is; its own number stands in [`ROLE_VARIABLE`] as `keeper:N` (or `brain:N`, …), which is
 //! removed as soon as it is read. This way a brain starts with everything or not at all: no
 //! packets of descriptors that could wait in a queue or exceed what may be in flight.
 
@@ -17,7 +17,7 @@ use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 
 use super::wishes::WISHES;
-use super::{Estate, ExitRecord, ParkKey, blob};
+use super::{Duty, Estate, ExitRecord, ParkKey, blob};
 use crate::launch::{ROLE_VARIABLE, SignalMask, SignalSet};
 
 /// Our own binary, also when its file was replaced or removed.
@@ -45,7 +45,10 @@ pub(super) enum Heir {
         incarnation: u32,
         keeper_pid: i32,
         exits: Vec<ExitRecord>,
+        duty: Duty,
     },
+    /// To say whether it could go on from here.
+    Candidate,
     Holder {
         link: RawFd,
     },
@@ -64,6 +67,7 @@ impl Will {
             Heir::Keeper { .. } => "keeper",
             Heir::Brain { .. } => "brain",
             Heir::Holder { .. } => "holder",
+            Heir::Candidate => "candidate",
         }
     }
 
@@ -84,6 +88,7 @@ impl Will {
         let own: Vec<RawFd> = match &self.heir {
             Heir::Keeper { lock, ready, .. } => lock.iter().chain(ready).copied().collect(),
             Heir::Brain { link, .. } | Heir::Holder { link } => vec![*link],
+            Heir::Candidate => vec![],
         };
         parked.chain(own).chain([memfd.as_raw_fd()]).collect()
     }

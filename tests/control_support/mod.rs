@@ -278,6 +278,7 @@ fn answers(ask: &Ask, log: PathBuf) -> Box<dyn Iterator<Item = Answer> + Send> {
             Answer::Diagnostic("supervisord.conf:7: no such option: commnad".into()),
             Answer::Failed(Failure::CannotReread("1 error".into())),
         ],
+        Ask::Upgrade(_) => vec![Answer::Failed(Failure::Other("no such binary".into()))],
         Ask::StartOver
         | Ask::Shutdown
         | Ask::ClearMain

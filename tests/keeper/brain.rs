@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use appctl::config::LaunchConfig;
 use appctl::fleet::{ExitStatus, ProcessName};
-use appctl::keeper::{FromKeeper, Inheritance, Link, ParkKey};
+use appctl::keeper::{Duty, FromKeeper, Inheritance, Link, ParkKey};
 use appctl::launch::{ChildEnds, Limits, find_started, pipe_inode, spawn};
 use async_io::Async;
 use futures_lite::future::{block_on, or};
@@ -52,6 +52,9 @@ pub fn run(link: Link, inheritance: Inheritance) -> ExitCode {
         keys.len(),
         keys.first().map_or("", String::as_str),
     ));
+    if inheritance.duty != Duty::default() {
+        tell(&format!("duty {:?}", inheritance.duty));
+    }
     for record in &inheritance.exits {
         tell(&format!("inherited {} {}", record.pid, show(record.status)));
     }
@@ -159,6 +162,18 @@ impl Brain {
             "read" => self.read(rest.parse().unwrap()),
             "start" => self.start(rest, File::open("/dev/null").unwrap().into()),
             "storm" => self.storm(),
+            // It never comes to the end of this turn.
+            "turn" => std::mem::forget(self.link().watch().map(|watch| watch.start())),
+            "two-turns" => {
+                let watch = self.link().watch().unwrap();
+                watch.start();
+                watch.stop();
+            }
+            "propose" => {
+                let binary = File::open(rest).unwrap().into();
+                self.link().proposal().unwrap().make(&binary, None).unwrap();
+            }
+            "told" => self.link().unpark(&[ParkKey::Asker]).unwrap(),
             "find" => self.find(rest.parse().unwrap()),
             "acknowledge" => self.acknowledge(number()),
             "environment" => tell(&format!("{:?}", std::env::var_os("APPCTL_ROLE"))),

@@ -17,6 +17,7 @@ pub fn signal(pid: i32, name: &str) {
         "CONT" => Signal::CONT,
         "USR1" => Signal::USR1,
         "USR2" => Signal::USR2,
+        "ABRT" => Signal::ABORT,
         other => panic!("no signal {other} here"),
     };
     assert!(pid > 1, "refusing to signal pid {pid}");
@@ -111,14 +112,11 @@ pub fn children(pid: i32) -> Vec<i32> {
         .collect()
 }
 
-/// The brain of a keeper: its living child that runs the same binary and is no holder.
+/// The brain of a keeper: its living child that calls itself so.
 pub fn brain_of(keeper: i32) -> Option<i32> {
-    let binary = fs::read_link(proc(keeper, "exe")).ok()?;
-    children(keeper).into_iter().find(|&child| {
-        alive(child)
-            && fs::read_link(proc(child, "exe")).ok().as_ref() == Some(&binary)
-            && !command_line(child).starts_with("holder")
-    })
+    children(keeper)
+        .into_iter()
+        .find(|&child| alive(child) && command_line(child).starts_with("appctl: brain"))
 }
 
 /// A field of `/proc/PID/status`.
