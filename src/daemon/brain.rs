@@ -26,7 +26,7 @@ use crate::events::Bulletin;
 use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, Ticket};
 use crate::http::{Credentials, Guard, Site, serve_tcp};
 use crate::keeper::{Inheritance, Ledger, Link, ParkKey, Slate};
-use crate::launch::{self, Deaths, Limits};
+use crate::launch::{self, Deaths, Launcher, Limits};
 use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, Syslog, mainlog};
 
 /// Questions that wait for the turn; sessions wait when there are more.
@@ -45,6 +45,7 @@ pub struct Brain {
     pub(super) reports: Receiver<PlaneReport>,
     pub(super) questions: Receiver<Question>,
     pub(super) deaths: Deaths,
+    pub(super) launcher: Launcher,
     pub(super) ledger: Ledger,
 
     pub(super) fleet: Fleet,
@@ -146,6 +147,8 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         open_slate(&mut parked, &link).map_err(|error| format!("the memory of events: {error}"))?;
     let listeners = Listeners::new(slate, memory.last_event)
         .map_err(|error| format!("the set of listeners' pipes: {error}"))?;
+    let launcher = Launcher::new()
+        .map_err(|error| format!("starting the thread that starts programs: {error}"))?;
     let mut brain = Brain {
         now: launch::now(),
         link,
@@ -153,6 +156,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         reports,
         questions,
         deaths,
+        launcher,
         ledger,
         fleet: Fleet::new(),
         processes: BTreeMap::new(),
