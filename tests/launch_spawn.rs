@@ -12,8 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use appctl::config::{LaunchConfig, Signal, UserSpec};
 use appctl::fleet::{ExitStatus, ProcessName, SpawnFailure, SpawnFailureKind};
 use appctl::launch::{
-    ChildEnds, Deaths, Limits, Living, adopt, find_started, kill, peek_exit, pipe_inode, reap,
-    spawn,
+    ChildEnds, Deaths, Launcher, Limits, Living, adopt, find_started, kill, peek_exit, pipe_inode,
+    reap, spawn,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -640,4 +640,69 @@ fn an_unrecorded_program_is_found_by_its_pipe() {
     kill(&program.living, Signal(9), true).unwrap();
     waitpid(stray, WaitOptions::empty()).unwrap();
     set_child_subreaper(None).unwrap();
+}
+
+#[test]
+fn the_launcher_starts_in_order_from_a_table_of_its_own() {
+    let _alone = alone();
+    // The reactor and its descriptors exist from here on.
+    drop(start(&config("true")));
+    let many: Vec<File> = (0..300).map(|_| File::open("/dev/null").unwrap()).collect();
+    let launcher = Launcher::new().unwrap();
+    let name = ProcessName {
+        group: "web".into(),
+        process: "web_01".into(),
+    };
+    let commands = [
+        "ls /proc/self/fd",
+        "/",
+        "sh -c 'kill -PIPE $$; echo survived'",
+        "cat",
+    ];
+    let configs = commands.map(config);
+    let pipes = || {
+        let (program_stdin, stdin) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let (stdout, program_stdout) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let ends = ChildEnds {
+            stdin: program_stdin,
+            stdout: program_stdout,
+            stderr: None,
+        };
+        (stdin, stdout, ends)
+    };
+    let begun: Vec<_> = configs
+        .iter()
+        .map(|config| {
+            let (stdin, stdout, ends) = pipes();
+            let begun = launcher.begin(&name, config, ends, &limits());
+            (config, stdin, stdout, begun)
+        })
+        .collect();
+    let mut outputs = Vec::new();
+    for (config, stdin, stdout, begun) in begun {
+        let living = begun.and_then(|begun| launcher.finish(begun, &name, config, &limits()));
+        outputs.push(living.map(|living| {
+            let mut program = Started {
+                living,
+                stdin: Some(stdin),
+                stdout: stdout.into(),
+            };
+            // Nobody else holds our end: `cat` ends.
+            drop(program.stdin.take());
+            program.output()
+        }));
+    }
+    let output = |number: usize| outputs[number].as_deref().map_err(|failure| &*failure.text);
+    // 3 is the listing itself.
+    assert_eq!(output(0), Ok("0\n1\n2\n3\n"));
+    assert_eq!(output(1), Err("command at '/' is a directory"));
+    assert_eq!(output(2), Ok(""));
+    assert_eq!(output(3), Ok(""));
+    let thread = fs::read_dir("/proc/self/task")
+        .unwrap()
+        .map(|thread| thread.unwrap().path())
+        .find(|thread| fs::read_to_string(thread.join("comm")).unwrap() == "appctl-starts\n");
+    let own = fs::read_dir(thread.unwrap().join("fd")).unwrap().count();
+    assert!(own < 40, "{own} descriptors");
+    drop(many);
 }

@@ -27,7 +27,7 @@ use crate::events::Bulletin;
 use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, State, Ticket};
 use crate::http::{Credentials, Guard, Live, Site, serve_tcp};
 use crate::keeper::{Inheritance, Ledger, Link, ParkKey, Slate, Watch};
-use crate::launch::{self, Deaths, Limits};
+use crate::launch::{self, Deaths, Launcher, Limits};
 use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, Syslog, mainlog};
 
 /// Questions that wait for the turn; sessions wait when there are more.
@@ -46,6 +46,7 @@ pub struct Brain {
     pub(super) reports: Receiver<PlaneReport>,
     pub(super) questions: Receiver<Question>,
     pub(super) deaths: Deaths,
+    pub(super) launcher: Launcher,
     pub(super) ledger: Ledger,
 
     pub(super) fleet: Fleet,
@@ -164,6 +165,8 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
     let listeners = Listeners::new(slate, memory.last_event)
         .map_err(|error| format!("the set of listeners' pipes: {error}"))?;
     let (upgrade_over, upgrades_over) = bounded(1);
+    let launcher = Launcher::new()
+        .map_err(|error| format!("starting the thread that starts programs: {error}"))?;
     let mut brain = Brain {
         now: launch::now(),
         link,
@@ -171,6 +174,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         reports,
         questions,
         deaths,
+        launcher,
         ledger,
         fleet: Fleet::new(),
         processes: BTreeMap::new(),

@@ -20,20 +20,25 @@ use crate::fleet::{
     Event, ProcessId, Refusal, Report, Request, Selector, SpawnFailure, SpawnFailureKind,
 };
 use crate::keeper::ParkKey;
-use crate::launch::{self, ChildEnds};
+use crate::launch::{self, Begun, ChildEnds};
 
 /// How long the log files of a start may take to open. A disk that hangs must not leave a program
 /// in STARTING for ever; the log thread goes on waiting for it, the start does not.
 const OPEN_TIME: Duration = Duration::from_secs(10);
 
-/// The pipes of a run: our ends and the program's.
+/// The pipes of a run.
 struct Pipes {
+    ours: OurEnds,
+    child: ChildEnds,
+}
+
+/// Our ends of them.
+struct OurEnds {
     id: ProcessId,
     run: RunId,
     /// None where the program has a socket in its place.
     stdin: Option<OwnedFd>,
     outputs: Vec<(Channel, OwnedFd)>,
-    child: ChildEnds,
 }
 
 impl Brain {
@@ -219,23 +224,29 @@ impl Brain {
                     text,
                 };
                 self.events.push_back(Event::SpawnFailed {
-                    process: pipes.id,
+                    process: pipes.ours.id,
                     failure,
                 });
             }
             return;
         }
-        for pipes in batch {
-            self.start_one(pipes);
+        // All are begun before the first is waited for: while one program is started, what there
+        // is to do for the one before it is done.
+        let begun: Vec<_> = batch
+            .into_iter()
+            .filter_map(|pipes| self.begin_start(pipes))
+            .collect();
+        for (pipes, begun) in begun {
+            self.finish_start(pipes, begun);
         }
     }
 
     fn park(&self, batch: &[Pipes]) -> io::Result<()> {
         let mut descriptors = Vec::with_capacity(3 * batch.len());
-        for pipes in batch {
-            let [stdin, stdout, stderr] = pipes.run.keys();
-            descriptors.extend(pipes.stdin.iter().map(|end| (stdin, end.as_fd())));
-            for (channel, output) in &pipes.outputs {
+        for Pipes { ours, .. } in batch {
+            let [stdin, stdout, stderr] = ours.run.keys();
+            descriptors.extend(ours.stdin.iter().map(|end| (stdin, end.as_fd())));
+            for (channel, output) in &ours.outputs {
                 let key = if *channel == Channel::Stdout {
                     stdout
                 } else {
@@ -251,15 +262,11 @@ impl Brain {
         }
     }
 
-    fn start_one(&mut self, pipes: Pipes) {
-        let Pipes {
-            id,
-            run,
-            stdin,
-            outputs,
-            child,
-        } = pipes;
-        let own_pipe = stdin.as_ref().or(outputs.first().map(|(_, output)| output));
+    /// Records the intent and hands the start to the thread that carries it out.
+    fn begin_start(&mut self, pipes: Pipes) -> Option<(OurEnds, Begun)> {
+        let Pipes { ours, child } = pipes;
+        let (id, run) = (ours.id, ours.run);
+        let own_pipe = (ours.stdin.as_ref()).or(ours.outputs.first().map(|(_, output)| output));
         let intent = own_pipe.map_or(Err(io::ErrorKind::NotFound.into()), launch::pipe_inode);
         let intent = intent.map(|pipe_inode| RecordedRun::Intended {
             counter: run.counter(),
@@ -268,15 +275,37 @@ impl Brain {
         if let Ok(intent) = intent {
             self.record(id, Some(intent));
         }
+        let process = self.processes.get(&id)?;
+        let launch = &process.config.launch;
+        let begun = self
+            .launcher
+            .begin(&process.name, launch, child, &self.child_limits);
+        match begun {
+            Ok(begun) => Some((ours, begun)),
+            Err(failure) => {
+                self.start_failed(id, run, failure);
+                None
+            }
+        }
+    }
+
+    /// Waits for the program, records it, and hands its output to the log thread.
+    fn finish_start(&mut self, ours: OurEnds, begun: Begun) {
+        let OurEnds {
+            id,
+            run,
+            stdin,
+            outputs,
+        } = ours;
+        // It was there when the start was begun, in this very turn.
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };
-        match launch::spawn(
-            &process.name,
-            &process.config.launch,
-            child,
-            &self.child_limits,
-        ) {
+        let (name, launch) = (&process.name, &process.config.launch);
+        match self
+            .launcher
+            .finish(begun, name, launch, &self.child_limits)
+        {
             Ok(living) => {
                 say(sentences::spawned(&process.name.process, living.pid));
                 let (pid, number) = (living.pid, run);
@@ -298,15 +327,17 @@ impl Brain {
                 }
                 self.events.push_back(Event::Spawned { process: id, pid });
             }
-            Err(failure) => {
-                self.let_go(run);
-                self.changed.insert(id);
-                self.events.push_back(Event::SpawnFailed {
-                    process: id,
-                    failure,
-                });
-            }
+            Err(failure) => self.start_failed(id, run, failure),
         }
+    }
+
+    fn start_failed(&mut self, id: ProcessId, run: RunId, failure: SpawnFailure) {
+        self.let_go(run);
+        self.changed.insert(id);
+        self.events.push_back(Event::SpawnFailed {
+            process: id,
+            failure,
+        });
     }
 }
 
@@ -342,13 +373,13 @@ fn make_pipes(
         stdout,
         stderr: ends.next(),
     };
-    Ok(Pipes {
+    let ours = OurEnds {
         id,
         run,
         stdin: stdin_write,
         outputs,
-        child,
-    })
+    };
+    Ok(Pipes { ours, child })
 }
 
 /// Supervisor's words for a start whose log files cannot be had.

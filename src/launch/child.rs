@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use super::accounts::{Identity, IdentityStep};
 use super::descriptors::close_on_exec_from;
 use super::limits::set_oom_score_adj;
-use super::mask::{SignalMask, SignalSet, reset_dispositions};
+use super::mask::{SignalMask, SignalSet, reset_disposition};
 use super::stage::{Progress, Stage};
 
 /// Exit code of a child whose parent died before it could become the program.
@@ -33,6 +33,8 @@ pub(super) struct Child {
     pub(super) directory: Option<CString>,
     /// File mode creation mask.
     pub(super) umask: Option<u32>,
+    /// Signals that would not have their default action.
+    pub(super) signals: Vec<i32>,
     /// File to execute.
     pub(super) file: CString,
     /// Its arguments, the first being its name.
@@ -118,7 +120,9 @@ impl Child {
         }
         // Blocked since before the fork: a signal sent meanwhile takes effect here and now, as it
         // would in the program, instead of vanishing in a handler that was the daemon's.
-        reset_dispositions();
+        for number in &self.signals {
+            reset_disposition(*number);
+        }
         SignalMask::set(SignalSet::empty());
 
         self.end_if_orphaned();

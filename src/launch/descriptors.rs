@@ -1,7 +1,8 @@
-//! Descriptors that somebody else left open in this process.
+//! Descriptors that are not for a program: those that somebody else left open in this process, and
+//! those of other threads.
 //!
 //! Our own are marked to be closed by exec when they are made; those of whoever started the
-//! daemon are not. Marks, never closes: what is in use here stays in use.
+//! daemon are not. What is in use here stays in use: they are marked, never closed.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -37,4 +38,29 @@ pub(crate) fn close_on_exec_from(first: RawFd) -> Result<(), Errno> {
         }
         error => Err(error),
     }
+}
+
+/// Gives this thread a table of descriptors of its own that holds 0 to 2 and `kept` (ascending),
+/// and nothing else. False if the kernel cannot: the thread goes on in the shared one.
+#[allow(unsafe_code)]
+pub(super) fn leave_shared_table(kept: &[RawFd]) -> bool {
+    let close = |first: RawFd, last: libc::c_uint, flags: libc::c_uint| {
+        // SAFETY: the first call makes the table this thread's own before it closes, and nothing
+        // closed here is owned by anybody in that table; if it is refused, no other one is made.
+        let result =
+            unsafe { libc::syscall(libc::SYS_close_range, first.cast_unsigned(), last, flags) };
+        result == 0
+    };
+    let above = kept.last().map_or(3, |last| last + 1);
+    if !close(above, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE) {
+        return false;
+    }
+    let mut first = 3;
+    for number in kept {
+        if first < *number {
+            close(first, number.cast_unsigned() - 1, 0);
+        }
+        first = number + 1;
+    }
+    true
 }

@@ -72,12 +72,25 @@ impl Drop for SignalMask {
     }
 }
 
-/// Gives every signal its default action. Async-signal-safe; for a child between fork and exec.
-pub(super) fn reset_dispositions() {
-    // SIGKILL and SIGSTOP are refused, and need no reset.
-    for number in 1..=libc::SIGRTMAX() {
-        reset_disposition(number);
-    }
+/// The signals that do not have their default action in this process.
+#[allow(unsafe_code)]
+pub(super) fn not_default() -> Vec<i32> {
+    let changed = |number: &i32| {
+        let mut action = [0u64; 8];
+        // The kernel's own call, as in [`reset_disposition`].
+        // SAFETY: `action` is longer than the kernel's structure, and nothing is installed.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                *number,
+                std::ptr::null::<u64>(),
+                action.as_mut_ptr(),
+                std::mem::size_of::<u64>(),
+            )
+        };
+        result == 0 && action != [0; 8]
+    };
+    (1..=libc::SIGRTMAX()).filter(changed).collect()
 }
 
 /// Gives one signal its default action. Async-signal-safe.

@@ -1,4 +1,4 @@
-//! Starting a program: the parent's side.
+//! Starting a program: the parent's side, up to and after the fork.
 //!
 //! async-process forks, puts the pipes in place and waits until the child is the program or has
 //! failed; [`Child`] does everything in between. Nothing of async-process stays behind: exits are
@@ -22,13 +22,15 @@ use super::accounts::Identity;
 use super::child::{Child, StringTable};
 use super::command::{Resolved, resolve};
 use super::environment;
-use super::limits::{Limits, oom_score_adj};
+use super::failure::{fork_failure, other, stage_failure};
+use super::inherited::Inherited;
+use super::limits::Limits;
 use super::living::Living;
 use super::mask::{SignalMask, SignalSet};
 use super::stage::{Progress, Stage};
 use super::stat::ProcessStat;
 use crate::config::LaunchConfig;
-use crate::fleet::{ProcessName, SpawnFailure, SpawnFailureKind};
+use crate::fleet::{ProcessName, SpawnFailure};
 
 /// Descriptors a start needs for a moment: async-process would leave a child running, unknown,
 /// if it ran out of them after the fork.
@@ -55,7 +57,7 @@ pub fn check_command(config: &LaunchConfig) -> Result<(), SpawnFailure> {
     resolve(&config.command, directory, search.as_deref()).map(drop)
 }
 
-/// Starts a program. On failure nothing runs.
+/// Starts a program from this thread. On failure nothing runs.
 ///
 /// It gets: its pipes as 0, 1, 2 and no other descriptor, a process group of its own in our
 /// session, default signals and none blocked, `limits`, its user, directory, umask and
@@ -66,22 +68,60 @@ pub fn spawn(
     ends: ChildEnds,
     limits: &Limits,
 ) -> Result<Living, SpawnFailure> {
-    let environment = environment::of_program(std::env::vars_os(), name, config);
-    let search = environment.get(OsStr::new("PATH")).map(OsString::as_os_str);
-    let command = resolve(&config.command, config.directory.as_deref(), search)?;
-    let child = prepare(config, limits, &command, &environment)?;
-    let in_parent = |error: &io::Error| fork_failure(name, error);
-    let progress = Progress::new().map_err(|error| in_parent(&error))?;
-    start(child, ends, progress).map_err(|(stage, error)| match stage {
-        Stage::Fork => in_parent(&error),
-        stage => stage_failure(stage, config, limits, &command, &error),
-    })
+    let (prepared, command) = prepare(name, config, limits, &Inherited::read())?;
+    let born = prepared.start(ends);
+    get_to_know(born, name, config, limits, &command)
 }
 
 /// Everything the child needs, so that it need not allocate.
-fn prepare(
+pub(super) struct Prepared {
+    child: Child,
+    progress: Progress,
+}
+
+/// A child that became the program, and dies again unless somebody gets to know it.
+pub(super) struct Born {
+    pid: i32,
+    unknown: Unknown,
+}
+
+/// How far a start came, and why not further.
+pub(super) type Failed = (Stage, io::Error);
+
+/// Decides everything about a start that can be decided before there is a child.
+pub(super) fn prepare(
+    name: &ProcessName,
     config: &LaunchConfig,
     limits: &Limits,
+    inherited: &Inherited,
+) -> Result<(Prepared, Resolved), SpawnFailure> {
+    let environment = environment::of_program(std::env::vars_os(), name, config);
+    let search = environment.get(OsStr::new("PATH")).map(OsString::as_os_str);
+    let command = resolve(&config.command, config.directory.as_deref(), search)?;
+    let child = child(config, limits, inherited, &command, &environment)?;
+    let progress = Progress::new().map_err(|error| fork_failure(name, &error))?;
+    Ok((Prepared { child, progress }, command))
+}
+
+/// Takes a child over from whoever forked it, or says in a sentence what went wrong.
+pub(super) fn get_to_know(
+    born: Result<Born, Failed>,
+    name: &ProcessName,
+    config: &LaunchConfig,
+    limits: &Limits,
+    command: &Resolved,
+) -> Result<Living, SpawnFailure> {
+    born.and_then(Born::living)
+        .map_err(|(stage, error)| match stage {
+            Stage::Fork => fork_failure(name, &error),
+            stage => stage_failure(stage, config, limits, command, &error),
+        })
+}
+
+fn child(
+    config: &LaunchConfig,
+    limits: &Limits,
+    inherited: &Inherited,
     command: &Resolved,
     environment: &std::collections::BTreeMap<OsString, OsString>,
 ) -> Result<Child, SpawnFailure> {
@@ -102,20 +142,20 @@ fn prepare(
         c_string("environment", OsString::from_vec(pair))
     });
     let directory = config.directory.as_deref();
-    let inherited = oom_score_adj();
     Ok(Child {
         parent: rustix::process::getpid().as_raw_nonzero().get(),
         nofile: limits.nofile(),
         // Only ever raised: lowering needs a privilege, and a program never needs it.
         oom_score_adj: limits
             .oom_score_adj
-            .filter(|wanted| inherited.is_some_and(|ours| ours < *wanted))
+            .filter(|wanted| inherited.oom_score_adj.is_some_and(|ours| ours < *wanted))
             .map(|wanted| wanted.to_string().into_bytes()),
         identity: identity.flatten(),
         directory: directory
             .map(|path| c_string("directory", path))
             .transpose()?,
         umask: config.umask,
+        signals: inherited.signals.clone(),
         file: c_string("command", &command.file)?,
         arguments: StringTable::new(words.collect::<Result<_, _>>()?),
         environment: StringTable::new(pairs.collect::<Result<_, _>>()?),
@@ -127,38 +167,38 @@ fn c_string(option: &str, text: impl AsRef<OsStr>) -> Result<CString, SpawnFailu
         .map_err(|_| other(format!("{option}: contains a NUL character")))
 }
 
-/// Forks; returns when the child is the program. On failure: how far it came, and why.
-fn start(child: Child, ends: ChildEnds, progress: Progress) -> Result<Living, (Stage, io::Error)> {
-    let in_parent = |error| (Stage::Fork, error);
-    let stderr = match ends.stderr {
-        Some(stderr) => stderr,
-        None => ends.stdout.try_clone().map_err(in_parent)?,
-    };
-    need_no_driver_thread();
-    let spare: Vec<OwnedFd> = (0..SPARE_DESCRIPTORS)
-        .map(|_| ends.stdout.try_clone())
-        .collect::<io::Result<_>>()
-        .map_err(in_parent)?;
+impl Prepared {
+    /// Forks; returns when the child is the program. On failure nothing runs.
+    pub(super) fn start(self, ends: ChildEnds) -> Result<Born, Failed> {
+        let in_parent = |error| (Stage::Fork, error);
+        let stderr = match ends.stderr {
+            Some(stderr) => stderr,
+            None => ends.stdout.try_clone().map_err(in_parent)?,
+        };
+        need_no_driver_thread();
+        let spare: Vec<OwnedFd> = (0..SPARE_DESCRIPTORS)
+            .map(|_| ends.stdout.try_clone())
+            .collect::<io::Result<_>>()
+            .map_err(in_parent)?;
 
-    let progress = Arc::new(progress);
-    let mut unknown = Unknown(Some(Arc::clone(&progress)));
-    let mut command = command(child, Arc::clone(&progress));
-    // async-process inherits whatever is not set on its own Command.
-    command.stdin(Stdio::from(ends.stdin));
-    command.stdout(Stdio::from(ends.stdout));
-    command.stderr(Stdio::from(stderr));
-    // A status must stay readable until it is recorded: no reaping by others.
-    command.reap_on_drop(false).kill_on_drop(false);
+        let progress = Arc::new(self.progress);
+        let unknown = Unknown(Some(Arc::clone(&progress)));
+        let mut command = command(self.child, Arc::clone(&progress));
+        // async-process inherits whatever is not set on its own Command.
+        command.stdin(Stdio::from(ends.stdin));
+        command.stdout(Stdio::from(ends.stdout));
+        command.stderr(Stdio::from(stderr));
+        // A status must stay readable until it is recorded: no reaping by others.
+        command.reap_on_drop(false).kill_on_drop(false);
 
-    drop(spare);
-    let all_blocked = SignalMask::replace(SignalSet::full());
-    let started = command.spawn();
-    drop(all_blocked);
-    // It keeps our copies of the program's ends open.
-    drop(command);
+        drop(spare);
+        let all_blocked = SignalMask::replace(SignalSet::full());
+        let started = command.spawn();
+        drop(all_blocked);
+        // It keeps our copies of the program's ends open.
+        drop(command);
 
-    let pid = started
-        .map_err(|error| {
+        let child = started.map_err(|error| {
             // A child that lives failed nowhere; it is the parent that could not go on.
             let failed_in_child = progress.running().is_none();
             let stage = if failed_in_child {
@@ -167,18 +207,27 @@ fn start(child: Child, ends: ChildEnds, progress: Progress) -> Result<Living, (S
                 Stage::Fork
             };
             (stage, error)
-        })?
-        .id()
-        .cast_signed();
-    let process = Pid::from_raw(pid).ok_or_else(|| in_parent(io::ErrorKind::NotFound.into()))?;
-    let pidfd =
-        pidfd_open(process, PidfdFlags::empty()).map_err(|error| in_parent(error.into()))?;
-    unknown.known();
-    Ok(Living {
-        pid,
-        start_time: ProcessStat::of(pid).map_or(0, |stat| stat.start_time),
-        pidfd,
-    })
+        })?;
+        let pid = child.id().cast_signed();
+        Ok(Born { pid, unknown })
+    }
+}
+
+impl Born {
+    fn living(mut self) -> Result<Living, Failed> {
+        let in_parent = |error: io::Error| (Stage::Fork, error);
+        let pid = self.pid;
+        let process =
+            Pid::from_raw(pid).ok_or_else(|| in_parent(io::ErrorKind::NotFound.into()))?;
+        let pidfd =
+            pidfd_open(process, PidfdFlags::empty()).map_err(|error| in_parent(error.into()))?;
+        self.unknown.known();
+        Ok(Living {
+            pid,
+            start_time: ProcessStat::of(pid).map_or(0, |stat| stat.start_time),
+            pidfd,
+        })
+    }
 }
 
 /// A command whose child runs [`Child::become_program`] as its last step before exec.
@@ -191,7 +240,7 @@ fn command(child: Child, progress: Arc<Progress>) -> Command {
     Command::from(command)
 }
 
-/// Kills and reaps a child that nobody got to know, however [`start`] is left.
+/// Kills and reaps a child that nobody got to know, however a start is left.
 struct Unknown(Option<Arc<Progress>>);
 
 impl Unknown {
@@ -224,79 +273,6 @@ fn need_no_driver_thread() {
             .poll(&mut Context::from_waker(Waker::noop()));
         std::mem::forget(driver);
     });
-}
-
-fn other(text: String) -> SpawnFailure {
-    SpawnFailure {
-        kind: SpawnFailureKind::Other,
-        text,
-    }
-}
-
-/// Supervisor's texts for what fails before there is a child.
-fn fork_failure(name: &ProcessName, error: &io::Error) -> SpawnFailure {
-    let name = &name.process;
-    other(match error.raw_os_error() {
-        Some(libc::EMFILE | libc::ENFILE) => format!("too many open files to spawn '{name}'"),
-        Some(libc::EAGAIN) => format!("Too many processes in process table to spawn '{name}'"),
-        Some(libc::ENOMEM) => format!("unknown error during fork for '{name}': ENOMEM"),
-        _ => format!("unknown error during fork for '{name}': {}", reason(error)),
-    })
-}
-
-/// What the child was doing, on what, why it failed, and a hint where the reason misleads.
-fn stage_failure(
-    stage: Stage,
-    config: &LaunchConfig,
-    limits: &Limits,
-    command: &Resolved,
-    error: &io::Error,
-) -> SpawnFailure {
-    let user = config.user.as_ref().map_or("", |user| user.name.as_str());
-    let file = command.file.display();
-    let directory = config
-        .directory
-        .as_deref()
-        .unwrap_or(Path::new(""))
-        .display();
-    let doing = match stage {
-        Stage::Fork => "starting".to_owned(),
-        Stage::Descriptors => "marking the daemon's descriptors to be closed".to_owned(),
-        Stage::ProcessGroup => "making a process group".to_owned(),
-        Stage::FileLimit => match limits.nofile_soft {
-            Some(soft) => format!("setting RLIMIT_NOFILE to {soft}"),
-            None => "setting RLIMIT_NOFILE to unlimited".to_owned(),
-        },
-        Stage::OomScore => match limits.oom_score_adj {
-            Some(value) => format!("setting oom_score_adj to {value}"),
-            None => "setting oom_score_adj".to_owned(),
-        },
-        Stage::Groups => format!("setting the groups of user {user}"),
-        Stage::Group => format!("setting the group id of user {user}"),
-        Stage::User => format!("setting the user id of user {user}"),
-        Stage::VerifyUser => format!("giving up privileges for user {user} for good"),
-        Stage::Directory => format!("changing directory to {directory}"),
-        Stage::Exec => format!("executing {file}"),
-    };
-    let hint = match (stage, error.raw_os_error()) {
-        (Stage::Groups | Stage::Group | Stage::User, Some(libc::EPERM)) => {
-            " (only root can start programs as another user)"
-        }
-        // The file was there a moment ago.
-        (Stage::Exec, Some(libc::ENOENT)) => " (the interpreter it names is missing)",
-        (Stage::Exec, Some(libc::ENOEXEC)) => " (neither a program nor a script with a #! line)",
-        _ => "",
-    };
-    other(format!("{doing}: {}{hint}", reason(error)))
-}
-
-/// The reason without the number that the standard library appends.
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" (os error ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
 }
 
 #[cfg(test)]
@@ -334,7 +310,8 @@ pub(super) mod tests {
         let search = std::env::var_os("PATH");
         let command = resolve(&config.command, None, search.as_deref()).unwrap();
         for (gone, code) in [(true, 127), (false, 0)] {
-            let mut child = prepare(&config, &limits, &command, &environment).unwrap();
+            let inherited = Inherited::read();
+            let mut child = child(&config, &limits, &inherited, &command, &environment).unwrap();
             if gone {
                 child.parent = 1;
             }
@@ -344,127 +321,13 @@ pub(super) mod tests {
                 stdout: null(),
                 stderr: None,
             };
-            let living = start(child, ends, Progress::new().unwrap()).unwrap();
+            let progress = Progress::new().unwrap();
+            let born = Prepared { child, progress }.start(ends).unwrap();
+            let living = born.living().unwrap();
             let pid = Pid::from_raw(living.pid);
             let (_, status) = waitpid(pid, WaitOptions::empty()).unwrap().unwrap();
             assert_eq!(status.exit_status(), Some(code));
             assert_eq!(witness.exists(), !gone);
-        }
-    }
-
-    #[test]
-    fn what_fails_before_there_is_a_child_reads_as_in_supervisor() {
-        let name = ProcessName {
-            group: "web".to_owned(),
-            process: "web_01".to_owned(),
-        };
-        let table = [
-            (libc::EMFILE, "too many open files to spawn 'web_01'"),
-            (
-                libc::EAGAIN,
-                "Too many processes in process table to spawn 'web_01'",
-            ),
-            (
-                libc::ENOMEM,
-                "unknown error during fork for 'web_01': ENOMEM",
-            ),
-            (
-                libc::EPERM,
-                "unknown error during fork for 'web_01': Operation not permitted",
-            ),
-        ];
-        for (number, text) in table {
-            let error = io::Error::from_raw_os_error(number);
-            assert_eq!(fork_failure(&name, &error).text, text);
-        }
-    }
-
-    #[test]
-    fn every_stage_has_its_sentence() {
-        let mut config = launch_config("x");
-        config.directory = Some("/d".into());
-        config.user = Some(crate::config::UserSpec {
-            name: "app".to_owned(),
-            uid: 1,
-            gid: 1,
-        });
-        let limits = Limits {
-            nofile_soft: Some(64),
-            nofile_hard: None,
-            oom_score_adj: Some(5),
-        };
-        let command = Resolved {
-            file: "/bin/x".into(),
-            words: vec![],
-        };
-        let table = [
-            (
-                Stage::Descriptors,
-                libc::EBADF,
-                "marking the daemon's descriptors to be closed: Bad file descriptor",
-            ),
-            (
-                Stage::ProcessGroup,
-                libc::EPERM,
-                "making a process group: Operation not permitted",
-            ),
-            (
-                Stage::FileLimit,
-                libc::EPERM,
-                "setting RLIMIT_NOFILE to 64: Operation not permitted",
-            ),
-            (
-                Stage::OomScore,
-                libc::EACCES,
-                "setting oom_score_adj to 5: Permission denied",
-            ),
-            (
-                Stage::Groups,
-                libc::EINVAL,
-                "setting the groups of user app: Invalid argument",
-            ),
-            (
-                Stage::Group,
-                libc::EPERM,
-                "setting the group id of user app: Operation not permitted (only root can start programs as another user)",
-            ),
-            (
-                Stage::User,
-                libc::EAGAIN,
-                "setting the user id of user app: Resource temporarily unavailable",
-            ),
-            (
-                Stage::VerifyUser,
-                libc::EPERM,
-                "giving up privileges for user app for good: Operation not permitted",
-            ),
-            (
-                Stage::Directory,
-                libc::ENOENT,
-                "changing directory to /d: No such file or directory",
-            ),
-            (
-                Stage::Exec,
-                libc::EACCES,
-                "executing /bin/x: Permission denied",
-            ),
-            (
-                Stage::Exec,
-                libc::ENOENT,
-                "executing /bin/x: No such file or directory (the interpreter it names is missing)",
-            ),
-            (
-                Stage::Exec,
-                libc::ENOEXEC,
-                "executing /bin/x: Exec format error (neither a program nor a script with a #! line)",
-            ),
-        ];
-        for (stage, number, text) in table {
-            let error = io::Error::from_raw_os_error(number);
-            assert_eq!(
-                stage_failure(stage, &config, &limits, &command, &error).text,
-                text
-            );
         }
     }
 }

@@ -5,6 +5,12 @@
 use std::io;
 use std::time::Duration;
 
+use rustix::buffer::spare_capacity;
+use rustix::fs::{Mode, OFlags};
+
+/// More than 52 numbers of 20 digits and a name of 64 bytes can take.
+const LENGTH_MAX: usize = 2048;
+
 /// What `/proc/PID/stat` says about a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessStat {
@@ -28,7 +34,7 @@ pub struct ProcessStat {
 impl ProcessStat {
     /// Reads it. A zombie still has one; a reaped process has none (`NotFound`).
     pub fn of(pid: i32) -> io::Result<ProcessStat> {
-        let text = std::fs::read(format!("/proc/{pid}/stat")).map_err(|error| {
+        let text = read(pid).map_err(|error| {
             // A process reaped between open and read answers ESRCH.
             match error.raw_os_error() {
                 Some(libc::ESRCH) => io::Error::from(io::ErrorKind::NotFound),
@@ -74,9 +80,17 @@ impl ProcessStat {
     }
 }
 
+/// The file, which the kernel makes when it is read: all of it, for there is room.
+fn read(pid: i32) -> io::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(LENGTH_MAX);
+    let file = rustix::fs::open(format!("/proc/{pid}/stat"), OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::read(&file, spare_capacity(&mut text))?;
+    Ok(text)
+}
+
 /// The status of a zombie as wait(2) gives it (field 52); `None` if this process is none, or gone.
 pub(super) fn exit_code(pid: i32, start_time: u64) -> Option<i32> {
-    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let text = read(pid).ok()?;
     let stat = ProcessStat::parse(&text)?;
     let last = text.rsplit(|byte| *byte == b' ').next()?;
     let code = std::str::from_utf8(last).ok()?.trim_end().parse().ok()?;
