@@ -116,7 +116,11 @@ pub const UNIX_SERVER: &[OptionInfo] = &[
 
 /// `[inet_http_server]`.
 pub const INET_SERVER: &[OptionInfo] = &[
-    option("port", "", "host:port to listen on"),
+    option(
+        "port",
+        "",
+        "host:port to listen on, [address]:port for IPv6",
+    ),
     option("username", "", "name for basic authentication"),
     option("password", "", "password, clear or {SHA}"),
     option(

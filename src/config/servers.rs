@@ -103,7 +103,10 @@ pub(super) fn server_url(servers: &[ServerConfig]) -> Option<String> {
         servers.iter().find_map(|server| match &server.address {
             ServerAddress::Inet { host, port, .. } => {
                 let host = if host.is_empty() { "localhost" } else { host };
-                Some(format!("http://{host}:{port}"))
+                Some(match host.contains(':') {
+                    true => format!("http://[{host}]:{port}"),
+                    false => format!("http://{host}:{port}"),
+                })
             }
             ServerAddress::Unix { .. } => None,
         })

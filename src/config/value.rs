@@ -275,7 +275,7 @@ pub fn name(text: &str) -> Result<String, Refused> {
     }
 }
 
-/// `port`, `:port`, `*:port` or `host:port`.
+/// `port`, `:port`, `*:port`, `host:port` or `[address]:port`.
 pub fn inet_address(text: &str) -> Result<(String, u16), Refused> {
     let expected = "port, *:port or host:port";
     let bounded = |number: i64| match number {
@@ -289,10 +289,13 @@ pub fn inet_address(text: &str) -> Result<(String, u16), Refused> {
         Some((_, "")) => refused("no port number specified in ''", expected),
         Some((host, port)) => {
             let port = integer(port).and_then(bounded)?;
-            let host = if host == "*" {
-                String::new()
-            } else {
-                host.to_lowercase()
+            // An address of IPv6 stands in brackets, which are no part of it.
+            let bare = host
+                .strip_prefix('[')
+                .and_then(|host| host.strip_suffix(']'));
+            let host = match bare.unwrap_or(host) {
+                "*" => String::new(),
+                host => host.to_lowercase(),
             };
             Ok((host, port))
         }

@@ -38,7 +38,7 @@ pub fn row(answer: &Answer) -> Option<Row> {
         Answer::Value(value) => Row::of([value]),
         Answer::Diagnostic(text) => Row::default().with("diagnostic", text),
         // What only other doors ask for, and what the session reads or ends with.
-        Answer::Daemon(_) | Answer::Configured(_) => return None,
+        Answer::Daemon(_) | Answer::Configured(_) | Answer::Measures(_) => return None,
         Answer::Log(_)
         | Answer::LogOf(_)
         | Answer::Events(_)

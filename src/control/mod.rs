@@ -19,6 +19,7 @@ pub mod limits;
 pub mod line;
 pub mod listener;
 mod logs;
+pub mod measures;
 mod peer;
 pub mod question;
 pub mod request;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use async_std::channel::Sender;
 
+use super::measures::Measures;
 use crate::config::{ProcessConfig, Signal};
 use crate::events::Bulletin;
 use crate::fleet::{Deed, ProcessName, Refusal, Report, Selector, State};
@@ -121,6 +122,8 @@ pub enum Ask {
     },
     /// The events.
     Events,
+    /// Everything that is counted and measured.
+    Measures,
     /// Tell listeners of an event that somebody made up (`REMOTE_COMMUNICATION`).
     Remote {
         /// Its type.
@@ -177,6 +180,8 @@ pub enum Answer {
     LogOf(Box<LogView>),
     /// What happened, to be read by number.
     Events(Bulletin),
+    /// What is counted and measured.
+    Measures(Box<Measures>),
     /// A value: version, pid.
     Value(String),
     /// The daemon as it is.

@@ -7,7 +7,7 @@
 //! created, and failing to drop them is fatal.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -386,15 +386,21 @@ fn open_inet(
         .to_socket_addrs()
         .map_err(words)?
         .collect();
+    // As Supervisor, which knows no other, by IPv4 where a name has both.
+    addresses.sort_by_key(SocketAddr::is_ipv6);
     let exposed = addresses.iter().any(|address| !address.ip().is_loopback());
     if exposed && server.credentials.is_none() && !allow_unauthenticated {
-        addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, *port))];
+        let loopback: IpAddr = match addresses.first() {
+            Some(SocketAddr::V6(_)) => Ipv6Addr::LOCALHOST.into(),
+            _ => Ipv4Addr::LOCALHOST.into(),
+        };
+        addresses = vec![SocketAddr::from((loopback, *port))];
         notes.push(Note {
             level: LogLevel::Critical,
             text: format!(
                 "[{section}] has no password: port {port} is served on {} only; set username and \
                  password, or allow_unauthenticated=true",
-                Ipv4Addr::LOCALHOST
+                loopback
             ),
         });
     }

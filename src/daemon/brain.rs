@@ -21,6 +21,7 @@ use crate::config::{
     self, Config, GroupConfig, MainLogTarget, RealHost, ServerAddress, ServerConfig, Source,
     SupervisordConfig,
 };
+use crate::control::measures::TurnTimes;
 use crate::control::server::Rooms;
 use crate::control::{self, Answer, LogDone, Question};
 use crate::events::Bulletin;
@@ -107,6 +108,7 @@ pub struct Brain {
     /// Has this brain replaced when a turn takes too long.
     pub(super) watch: Option<Watch>,
     pub(super) finished: Option<Outcome>,
+    pub(super) turn_times: TurnTimes,
     /// A client asked for the end, and waits for the answer.
     pub(super) asked_to_end: bool,
 }
@@ -210,6 +212,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         upgrades_over,
         watch: None,
         finished: None,
+        turn_times: TurnTimes::default(),
         asked_to_end: false,
     };
     brain.begin_watch();

@@ -14,6 +14,7 @@ mod ends;
 mod farewell;
 mod files;
 mod listeners;
+mod measures;
 mod memory;
 pub mod options;
 mod perform;

@@ -104,6 +104,10 @@ impl Brain {
                 send(&reply, Answer::Done);
             }
             Ask::Events => send(&reply, Answer::Events(self.bulletin.clone())),
+            Ask::Measures => {
+                send(&reply, Answer::Measures(Box::new(self.measures())));
+                send(&reply, Answer::Done);
+            }
         }
     }
 

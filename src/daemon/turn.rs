@@ -60,8 +60,10 @@ impl Brain {
             self.settle();
             self.watch.iter().for_each(Watch::stop);
             say(turned(taken));
-            if began.elapsed() > SLOW_TURN {
-                say(slow_turn(began.elapsed().as_millis(), taken));
+            let took = began.elapsed();
+            self.turn_times.note(took);
+            if took > SLOW_TURN {
+                say(slow_turn(took.as_millis(), taken));
             }
         }
     }

@@ -11,6 +11,7 @@
 //! * `/logtail`, `/mainlogtail`: `tails`; `stream` turns log files into bodies.
 //! * `/api/v1/…`: `api`, in JSON; `events` sends what happens.
 //! * `/live`: what open pages watch; `live` follows the events and `usage` reads CPU and memory, once for all.
+//! * `/metrics`: `metrics`, as OpenMetrics.
 //! * the page and its files: `page`, and for what scripts do with Supervisor's page, `forms`.
 //!
 //! Like the line protocol, all of it puts [`Question`](crate::control::Question)s to the daemon's
@@ -34,6 +35,7 @@ mod interface;
 mod live;
 mod logs;
 mod methods;
+mod metrics;
 mod pace;
 mod page;
 mod reply;

@@ -28,7 +28,7 @@ use super::pace::{Pace, Step};
 use super::reply::{Endless, Reply, TEXT, because, refusal, unauthorized, whole};
 use super::transport::Transport;
 use super::value::{read_call, write_response};
-use super::{api, page, tails};
+use super::{api, metrics, page, tails};
 use crate::control::server::{HttpDoor, Talk};
 use crate::control::{Peer, Question};
 
@@ -39,7 +39,7 @@ pub const REQUEST_MAX: usize = 4 * 1024 * 1024;
 const HEAD_MAX: usize = 64 * 1024;
 
 /// How long a body may take to come.
-const BODY_TIME: Duration = Duration::from_secs(30);
+const BODY_TIME: Duration = Duration::from_secs(20);
 
 /// A server section.
 #[derive(Debug, Clone)]
@@ -157,6 +157,7 @@ async fn route(asking: Asking, path: &str, request: Request<Incoming>) -> Reply 
         "/" | "/index.html" | "/tail.html" if looks || method == Method::POST => {
             old_page(asking, path, request).await
         }
+        "/metrics" if looks => metrics::measured(&asking).await,
         "/ok.html" if looks || method == Method::POST => whole(StatusCode::OK, TEXT, "OK"),
         _ if looks => page::file(path).unwrap_or_else(|| refusal(StatusCode::NOT_FOUND)),
         _ => refusal(StatusCode::BAD_REQUEST),

@@ -37,6 +37,9 @@ pub async fn serve_tcp(listener: OwnedFd, site: Arc<Site>) -> io::Error {
         match listener.accept().await {
             Ok((stream, _)) => {
                 refused = false;
+                // A small answer is not held back, and a peer that vanished is noticed.
+                let _ = rustix::net::sockopt::set_tcp_nodelay(&stream, true);
+                let _ = rustix::net::sockopt::set_socket_keepalive(&stream, true);
                 // A client that finds no seat is hung up on.
                 let Some(seat) = permit.seat(NOBODY, false) else {
                     continue;

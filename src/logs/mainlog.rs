@@ -153,6 +153,14 @@ fn format_line(now: &mut DeferredNow, record: &Record<'_>) -> String {
     )
 }
 
+/// Lines that could not be written, all of them.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How many lines of the main log could not be written so far.
+pub fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
 struct PipeWriter {
     pipe: OwnedFd,
     echo: bool,
@@ -184,6 +192,7 @@ impl LogWriter for PipeWriter {
         // A line of up to 4096 bytes is written whole or not at all; a longer one may be cut.
         if rustix::io::write(&self.pipe, line.as_bytes()).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            DROPPED.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }

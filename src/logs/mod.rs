@@ -13,6 +13,7 @@ pub mod auto;
 mod capture;
 mod chain;
 mod compress;
+mod counts;
 mod excerpt;
 mod format;
 mod line_end;

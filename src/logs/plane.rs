@@ -9,6 +9,7 @@ use async_std::channel::Receiver;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::MemfdFlags;
 
+use super::counts::Counts;
 use super::excerpt::Excerpt;
 use super::format::Format;
 use super::moments::{Moments, Timeline};
@@ -147,6 +148,7 @@ pub struct Plane {
     wake: OwnedFd,
     thread: std::thread::JoinHandle<()>,
     moments: Arc<Moments>,
+    counts: Arc<Counts>,
 }
 
 impl Plane {
@@ -159,8 +161,16 @@ impl Plane {
         let (reports, told) = async_std::channel::unbounded();
         let own_wake = rustix::io::fcntl_dupfd_cloexec(&wake, 3)?;
         let moments = Arc::new(Moments::default());
+        let counts = Arc::new(Counts::default());
         let findings = Findings::new(commands.clone(), wake.try_clone()?);
-        let thread = Thread::new(obeyed, own_wake, stage, reports, moments.clone(), findings)?;
+        let thread = Thread::new(
+            obeyed,
+            own_wake,
+            stage,
+            reports,
+            (moments.clone(), counts.clone()),
+            findings,
+        )?;
         let thread = std::thread::Builder::new()
             .name("appctl-logs".into())
             .spawn(move || thread.run())?;
@@ -170,9 +180,15 @@ impl Plane {
                 wake,
                 thread,
                 moments,
+                counts,
             },
             told,
         ))
+    }
+
+    /// How much was written.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// When what of a stream was written.

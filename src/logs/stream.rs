@@ -12,6 +12,7 @@ use std::time::Instant;
 use rustix::io::{Errno, ioctl_fionread};
 
 use super::chain::{Chain, LINE_TIME};
+use super::counts::Count;
 use super::mainlog;
 use super::moments::{Moments, NOTE_INTERVAL, Note};
 use super::outlet::Outlets;
@@ -75,6 +76,8 @@ pub(super) struct Stream {
     pub outlets: Outlets,
     /// Where it is noted what was written when, and the time of the last note.
     moments: Arc<Moments>,
+    /// Bytes taken out of its pipes.
+    count: Count,
     noted: i64,
     /// What is to be told of its output.
     pub told: Vec<Told>,
@@ -117,7 +120,7 @@ impl Portion {
 }
 
 impl Stream {
-    pub fn new(id: StreamId, sink: Sink, moments: Arc<Moments>) -> Stream {
+    pub fn new(id: StreamId, sink: Sink, moments: Arc<Moments>, count: Count) -> Stream {
         Stream {
             id,
             outlets: Outlets::new(&sink.config().outlets),
@@ -129,6 +132,7 @@ impl Stream {
             unspliceable: false,
             rotation: RotationNews::default(),
             moments,
+            count,
             noted: 0,
             told: Vec::new(),
         }
@@ -160,6 +164,7 @@ impl Stream {
                 Ok(None) => return (Pumped::Empty, None),
                 Err(failure) => return (Pumped::Stalled, self.stall(failure, now)),
             };
+            self.count.add(moved);
             if let Some(failure) = self.rotation.failure.take() {
                 return (Pumped::More, Some(failure));
             }

@@ -18,6 +18,7 @@ use rustix::time::{
 };
 
 use super::chain::Chain;
+use super::counts::Counts;
 use super::excerpt::Account;
 use super::moments::Moments;
 use super::outlet::OutletNews;
@@ -53,6 +54,7 @@ pub(super) struct Thread {
     reports: Sender<PlaneReport>,
     moments: Arc<Moments>,
     background: Background,
+    counts: Arc<Counts>,
     now: Now,
     /// Output that is on its way to the turn.
     account: Account,
@@ -66,7 +68,7 @@ impl Thread {
         wake: OwnedFd,
         stage: Stage,
         reports: Sender<PlaneReport>,
-        moments: Arc<Moments>,
+        (moments, counts): (Arc<Moments>, Arc<Counts>),
         findings: Findings,
     ) -> io::Result<Thread> {
         let ready = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -97,6 +99,7 @@ impl Thread {
             reports,
             moments,
             background: Background::new(findings),
+            counts,
             now: Now::read(),
             account: Account::default(),
             untold: BTreeMap::new(),
@@ -185,7 +188,7 @@ impl Thread {
             }
             Some(stream) => Sink::open(config, now).map(|sink| stream.change_sink(sink)),
             None => Sink::open(config, now).map(|sink| {
-                let stream = Stream::new(id, sink, self.moments.clone());
+                let stream = Stream::new(id, sink, self.moments.clone(), self.counts.of(id));
                 self.streams.insert(id, stream);
             }),
         };
@@ -215,7 +218,8 @@ impl Thread {
             let Ok(sink) = Sink::open(discard, now) else {
                 return;
             };
-            vacant.insert(Stream::new(id, sink, self.moments.clone()));
+            let count = self.counts.of(id);
+            vacant.insert(Stream::new(id, sink, self.moments.clone(), count));
         }
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
@@ -407,6 +411,7 @@ impl Thread {
 
     fn forget(&mut self, id: StreamId) {
         self.moments.forget(id);
+        self.counts.forget(id);
         if let Some(stream) = self.streams.remove(&id) {
             for source in stream.sources {
                 self.owners.remove(&source.token);

@@ -274,6 +274,7 @@ fn answers(ask: &Ask, log: PathBuf) -> Box<dyn Iterator<Item = Answer> + Send> {
         }
         Ask::MainLog => vec![Answer::Failed(Failure::NoLogFile)],
         Ask::Events => vec![events()],
+        Ask::Measures => vec![Answer::Done],
         Ask::Reload => vec![
             Answer::Diagnostic("supervisord.conf:7: no such option: commnad".into()),
             Answer::Failed(Failure::CannotReread("1 error".into())),
