@@ -16,6 +16,7 @@ use super::recover::{Legacy, read_legacy};
 use super::sentences::{self, say};
 use super::settings::Settings;
 use super::sockets::Sockets;
+use super::systemd::Systemd;
 use super::turn::Outcome;
 use crate::config::{
     self, Config, GroupConfig, MainLogTarget, RealHost, ServerAddress, ServerConfig, Source,
@@ -107,6 +108,8 @@ pub struct Brain {
     pub(super) upgrades_over: Receiver<()>,
     /// Has this brain replaced when a turn takes too long.
     pub(super) watch: Option<Watch>,
+    /// Who started us, if it wants to be told how we are.
+    pub(super) systemd: Option<Systemd>,
     pub(super) finished: Option<Outcome>,
     pub(super) turn_times: TurnTimes,
     /// A client asked for the end, and waits for the answer.
@@ -211,6 +214,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         upgrade_over,
         upgrades_over,
         watch: None,
+        systemd: None,
         finished: None,
         turn_times: TurnTimes::default(),
         asked_to_end: false,
@@ -230,6 +234,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
     if let Some(outcome) = duty.upgrade {
         brain.tell_upgrade(outcome, asker);
     }
+    brain.meet_systemd();
     if settings.detached {
         super::detach::let_go_of_terminal();
     }
@@ -354,6 +359,17 @@ impl Brain {
                 "a brain that hangs will not be replaced: {error}"
             ))),
         }
+    }
+
+    /// Says to systemd, if that started us, that we serve.
+    fn meet_systemd(&mut self) {
+        match Systemd::of_environment(self.keeper_pid) {
+            Ok(systemd) => self.systemd = systemd,
+            Err(error) => say(sentences::warning(format!(
+                "NOTIFY_SOCKET is of no use: {error}"
+            ))),
+        }
+        self.tell_systemd();
     }
 
     fn tell_ready(&self) {

@@ -28,6 +28,7 @@ mod settings;
 mod sockets;
 mod starts;
 mod status;
+mod systemd;
 mod turn;
 mod upgrade;
 mod wires;

@@ -58,6 +58,7 @@ impl Brain {
             self.watch.iter().for_each(Watch::start);
             let taken = self.take(woken);
             self.settle();
+            self.tell_systemd();
             self.watch.iter().for_each(Watch::stop);
             say(turned(taken));
             let took = began.elapsed();
@@ -119,7 +120,7 @@ impl Brain {
         let patience = patience.chain(self.opening.values()).copied();
         let listeners = self.listeners.next_deadline(launch::now().stamp);
         let own = self.fleet.next_deadline().into_iter().chain(listeners);
-        own.chain(patience).min()
+        own.chain(patience).chain(self.watchdog_due()).min()
     }
 
     /// Takes what has come, in the fixed order; returns how much it was.

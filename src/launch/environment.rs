@@ -9,6 +9,15 @@ use crate::fleet::ProcessName;
 /// Tells a process of ours its role; no program ever sees it.
 pub(crate) const ROLE_VARIABLE: &str = "APPCTL_ROLE";
 
+/// What no program sees of our environment: what is between us and our own processes, and between
+/// us and systemd, whose service a program would otherwise speak for.
+const WITHHELD: [&str; 4] = [
+    ROLE_VARIABLE,
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+];
+
 /// What a program gets; later wins: the daemon's own environment, Supervisor's variables, the
 /// configured ones. `HOME`, `USER` and `LOGNAME` stay as they are whatever `user=` says
 /// (Supervisor's rule).
@@ -35,7 +44,7 @@ pub(super) fn of_program(
     let configured = config.environment.iter();
     let configured = configured.map(|(key, value)| (key.into(), value.into()));
     ours.into_iter()
-        .filter(|(key, _)| key != ROLE_VARIABLE)
+        .filter(|(key, _)| !WITHHELD.iter().any(|withheld| key == withheld))
         .chain(supervisors)
         .chain(configured)
         .collect()
