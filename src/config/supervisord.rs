@@ -126,11 +126,15 @@ fn blame_flags(diagnostics: Diagnostics, skip: usize, overrides: &[Override]) ->
         });
         if let Some(given) = given.filter(|_| errors > skip) {
             let why = diagnostic.for_supervisor();
-            let words = format!(
-                "invalid value for {} {}: {why}",
-                given.flag,
-                repr(&given.value)
-            );
+            let words = match given.option.as_str() {
+                // Supervisor looks for the user later, and has forgotten the flag by then.
+                "user" => why,
+                _ => format!(
+                    "invalid value for {} {}: {why}",
+                    given.flag,
+                    repr(&given.value)
+                ),
+            };
             diagnostic = Diagnostic::error(words.clone()).as_supervisor(words);
         }
         blamed.push(diagnostic);

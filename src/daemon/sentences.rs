@@ -107,6 +107,9 @@ pub fn changed(name: &ProcessName, change: &Change, exitcodes: &[u8]) -> Option<
     // Supervisor logs the bare process name here, not `group:process`.
     let name = name.process.as_str();
     let said = match &change.cause {
+        Cause::Asked if change.to == crate::fleet::State::Stopping => {
+            line(LogLevel::Info, format!("waiting for {name} to stop"))
+        }
         Cause::StayedUp(seconds) => line(
             LogLevel::Info,
             format!(

@@ -1,0 +1,170 @@
+//! As `supervisord` and `supervisorctl` we say and do what Supervisor's programs do: scenarios are
+//! played on our binary and compared with transcripts of the real ones.
+//!
+//! A difference is allowed where docs/differences.md lists it: the step names its row, the
+//! transcript holds both sides. It fails as well when the two sides have become equal, or the row
+//! is gone.
+//!
+//! `tests/parity/record` makes the transcripts anew. It installs Supervisor from PyPI; nothing of
+//! it is in this repository.
+
+#[path = "../lab/mod.rs"]
+mod lab;
+
+mod plain;
+mod player;
+mod scenario;
+mod transcript;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use lab::APPCTL;
+use player::{Bin, play};
+use scenario::Scenario;
+use transcript::{Entry, agree};
+
+/// Names the directory with Supervisor's programs, to record transcripts of them.
+const RECORD: &str = "APPCTL_PARITY_RECORD";
+
+/// Scenarios that are played at the same time: most of their time they wait.
+const PLAYERS: usize = 6;
+
+fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity")
+}
+
+fn scenarios() -> Vec<Scenario> {
+    let files = fs::read_dir(here().join("scenarios")).unwrap();
+    let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    let only = std::env::var("APPCTL_PARITY_ONLY").unwrap_or_default();
+    let scenarios = files.iter().map(|file| Scenario::read(file));
+    scenarios.filter(|it| it.name.contains(&only)).collect()
+}
+
+fn transcript_of(scenario: &Scenario) -> PathBuf {
+    here()
+        .join("transcripts")
+        .join(format!("{}.txt", scenario.name))
+}
+
+/// Our binary under Supervisor's names.
+fn our_bin() -> (tempfile::TempDir, Bin) {
+    let directory = tempfile::tempdir().unwrap();
+    for name in [
+        "supervisord",
+        "supervisorctl",
+        "pidproxy",
+        "echo_supervisord_conf",
+    ] {
+        symlink(APPCTL, directory.path().join(name)).unwrap();
+    }
+    let bin = directory.path().to_path_buf();
+    (directory, bin)
+}
+
+/// The first cells of the rows of docs/differences.md.
+fn listed_rows() -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/differences.md");
+    let text = fs::read_to_string(path).unwrap();
+    let cells = text.lines().filter_map(|line| line.strip_prefix("| "));
+    cells
+        .map(|row| row.split(" | ").next().unwrap_or(row).to_owned())
+        .collect()
+}
+
+/// What is wrong with how a scenario was played.
+fn complaints(scenario: &Scenario, seen: &[Option<String>], rows: &[String]) -> Vec<String> {
+    let Ok(text) = fs::read_to_string(transcript_of(scenario)) else {
+        return vec!["it has no transcript: run tests/parity/record".to_owned()];
+    };
+    let mut entries = transcript::read(&text).into_iter();
+    let mut complaints = Vec::new();
+    for (listed, seen) in scenario.steps.iter().zip(seen) {
+        let Some(seen) = seen else { continue };
+        let Some(entry) = entries.next().filter(|entry| entry.text == listed.text) else {
+            complaints.push(format!("the transcript is older than `{}`", listed.text));
+            break;
+        };
+        let equal = agree(&listed.step, &entry.theirs, seen);
+        let text = &listed.text;
+        match (&listed.row, &entry.ours) {
+            (None, _) if equal => {}
+            (None, _) => complaints.push(format!(
+                "`{text}` differs, and is not listed\n--- Supervisor\n{}--- ours\n{seen}",
+                entry.theirs
+            )),
+            (Some(row), _) if !rows.iter().any(|it| it.starts_with(row.as_str())) => {
+                complaints.push(format!("no row of docs/differences.md begins with {row:?}"));
+            }
+            (Some(row), _) if equal => {
+                complaints.push(format!("`{text}` does not differ any more: {row}"));
+            }
+            (Some(_), Some(ours)) if ours == seen => {}
+            (Some(row), ours) => complaints.push(format!(
+                "`{text}` differs otherwise than recorded ({row})\n--- recorded\n{}--- ours\n{seen}",
+                ours.as_deref().unwrap_or_default()
+            )),
+        }
+    }
+    complaints
+}
+
+/// Does something with every scenario, several at a time; the complaints of all.
+fn with_each(act: impl Fn(&Scenario) -> Vec<String> + Sync) -> Vec<String> {
+    let scenarios = scenarios();
+    let next = AtomicUsize::new(0);
+    let all = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..PLAYERS {
+            scope.spawn(|| {
+                while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let complaints = act(scenario);
+                    let named = complaints
+                        .iter()
+                        .map(|it| format!("{}: {it}", scenario.name));
+                    all.lock().unwrap().extend(named);
+                }
+            });
+        }
+    });
+    let mut all = all.into_inner().unwrap();
+    all.sort();
+    all
+}
+
+#[test]
+fn we_do_as_supervisor_does() {
+    if std::env::var_os(RECORD).is_some() {
+        return;
+    }
+    let (_directory, ours) = our_bin();
+    let rows = listed_rows();
+    let complaints = with_each(|scenario| complaints(scenario, &play(scenario, &ours), &rows));
+    assert!(complaints.is_empty(), "{}", complaints.join("\n\n"));
+}
+
+/// Not a test of anything: makes the transcripts, if asked to.
+#[test]
+fn record() {
+    let Some(theirs) = std::env::var_os(RECORD).map(PathBuf::from) else {
+        return;
+    };
+    let (_directory, ours) = our_bin();
+    with_each(|scenario| {
+        let (theirs, ours) = (play(scenario, &theirs), play(scenario, &ours));
+        let both = scenario.steps.iter().zip(theirs.iter().zip(&ours));
+        let entries: Vec<Entry> = both
+            .filter_map(|(listed, (theirs, ours))| {
+                Some(Entry::of(listed, theirs.as_deref()?, ours.as_deref()?))
+            })
+            .collect();
+        fs::write(transcript_of(scenario), transcript::write(&entries)).unwrap();
+        Vec::new()
+    });
+}
