@@ -314,6 +314,9 @@ fn open_unix(
     };
     let words = |refused: ListenError| match (&refused, personality) {
         (ListenError::System { error, .. }, Personality::Supervisord) => no_server(error),
+        (ListenError::AlreadyRunning { .. }, Personality::Supervisord) => {
+            no_server(&io::ErrorKind::AddrInUse.into())
+        }
         _ => refused.to_string(),
     };
     let lock = listener::lock_instance(path).map_err(words)?;
