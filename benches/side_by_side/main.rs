@@ -6,6 +6,7 @@
 
 mod pure;
 mod stage;
+mod web;
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -31,13 +32,15 @@ fn main() {
         only.as_ref()
             .is_none_or(|only| name.contains(only.as_str()))
     };
-    let parts: [Part; 7] = [
+    let parts: [Part; 9] = [
         ("pure", pure_code),
         ("boot", boot),
         ("status", status),
         ("restart", restart),
         ("idle", idle),
         ("log", log),
+        ("rpc", rpc),
+        ("pages", pages),
         ("size", size),
     ];
     println!("| what | appctl | peers | target |\n|---|---|---|---|");
@@ -153,6 +156,47 @@ fn status() -> Vec<Row> {
         beside("supervisorctl", ours, theirs),
         "≤ 0.02 of supervisorctl",
     )]
+}
+
+fn rpc() -> Vec<Row> {
+    let time = |peer, rounds| {
+        let stage = Stage::open(peer, 1_000, "")?;
+        let ask = |_| web::call(&stage.socket(), "supervisor.getAllProcessInfo");
+        Some(median((0..rounds).map(ask).collect()))
+    };
+    let ours = time(Peer::Appctl, 31).unwrap_or_default();
+    let theirs = time(Peer::Supervisor, 5);
+    vec![row(
+        "getAllProcessInfo of 1,000 programs",
+        shown(ours),
+        beside("supervisord", ours, theirs),
+        "≤ 0.05 of supervisord",
+    )]
+}
+
+/// For ten seconds; `APPCTL_BENCH_SECONDS` says otherwise.
+fn pages() -> Vec<Row> {
+    let seconds = std::env::var("APPCTL_BENCH_SECONDS").ok();
+    let seconds = seconds.and_then(|text| text.parse().ok()).unwrap_or(10);
+    let cost = web::pages(Duration::from_secs(seconds));
+    let tabs = web::TABS;
+    let of = |what: &str, ours: String, target| {
+        row(
+            format!("{tabs} open pages: {what}"),
+            ours,
+            String::new(),
+            target,
+        )
+    };
+    vec![
+        of("status, 99 of 100 within", shown(cost.p99), "< 20 ms"),
+        of(
+            "growth for each",
+            format!("{:.1} KiB", cost.growth),
+            "< 64 KiB",
+        ),
+        of("a change is told to all in", shown(cost.told), "< 100 ms"),
+    ]
 }
 
 fn restart() -> Vec<Row> {

@@ -156,6 +156,11 @@ impl Stage {
         took
     }
 
+    /// The socket of its server.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join("s.sock")
+    }
+
     /// Runs the peer's client.
     pub fn client(&self, words: &[&str]) {
         let mut command = match self.peer {
