@@ -121,6 +121,25 @@ impl<S: AsyncWrite + Unpin> Write for Transport<S> {
         }
     }
 
+    /// What many pages are sent is shared: it is written from where it is, not copied together.
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.stream).poll_write_vectored(context, pieces) {
+            Poll::Pending => self.poll_stall(context),
+            written => {
+                self.stall = None;
+                written
+            }
+        }
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
