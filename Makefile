@@ -6,7 +6,7 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TARGET)/release/appctl
 DEMO   := $(CURDIR)/target/demo
 
-.PHONY: help build demo demo-stop test bench fmt lint ci install clean
+.PHONY: help build demo demo-stop test bench chaos fmt lint ci install clean
 
 help: ## Say what there is
 	@echo "appctl: what you can make"
@@ -37,6 +37,10 @@ test: ## Everything that is checked before a change is accepted
 
 bench: build ## Measure, side by side with peers
 	@APPCTL=$(CURDIR)/$(BINARY) $(CARGO) bench --bench side_by_side
+
+chaos: ## Kill, starve and upgrade the daemon in loops; the same kills for peers that are installed
+	@APPCTL_CHAOS=long $(CARGO) test --test chaos -- --nocapture --test-threads=1
+	@tests/chaos/peers.sh
 
 fmt: ## Format the sources
 	$(CARGO) fmt
