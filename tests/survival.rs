@@ -151,6 +151,33 @@ fn exits_that_no_brain_could_see_are_reported_truly() {
 }
 
 #[test]
+fn a_program_restarted_by_the_next_brain_is_not_taken_for_the_one_that_ended() {
+    // Without this: a second after the brain was replaced, a second copy of what was restarted.
+    ours_only!();
+    let lab = Lab::new();
+    lab.script(
+        "twice",
+        "[ -e @D@/second ] && exec sleep 1001\nwhile [ ! -e @D@/go ]; do sleep 0.02; done\n\
+         touch @D@/second; exit 3",
+    );
+    let lab = lab.started("[program:a]\ncommand=@D@/twice\n");
+    lab.wait_state("a", "RUNNING");
+    let (first, (_, brain)) = (lab.pid("a"), lab.keeper_and_brain());
+    signal(brain, "STOP");
+    lab.write("go", "");
+    lab.wait_gone(first);
+    kill(brain);
+    let second = lab.wait_new_pid("a", first);
+    lab.until("the keeper's word is not waited for any more", |lab| {
+        lab.status("a")
+            .is_some_and(|line| line.description.ends_with("0:00:03"))
+    });
+    assert_eq!(lab.pid("a"), second);
+    assert!(procfs::alive(second));
+    assert!(!lab.main_log().contains("unknown"), "{}", lab.main_log());
+}
+
+#[test]
 fn a_brain_killed_while_it_starts_programs_neither_doubles_nor_forgets_one() {
     // Without this: two copies of a program fight for one port, or one runs unmanaged.
     ours_only!();

@@ -81,6 +81,8 @@ impl Brain {
 
     /// The program ended with this status: drain its output, then tell.
     pub(super) fn begin_ending(&mut self, id: ProcessId, status: ExitStatus) {
+        // Nobody waits for the keeper's word any more: what runs by then is another run.
+        self.lost.remove(&id);
         let deadline = self.now.stamp.after(DRAIN_TIME);
         self.listener_ended(id);
         let Some(process) = self.processes.get_mut(&id) else {
