@@ -284,6 +284,8 @@ pub struct StreamConfig {
     pub logfile: LogTarget,
     /// How it is rotated and kept.
     pub logfile_config: LogFileConfig,
+    /// What to do while the file cannot be written (our addition: `stdout_on_full`).
+    pub on_full: OnFull,
     /// Bytes between the capture tags to keep; 0 = no capture.
     pub capture_maxbytes: u64,
     /// Emit PROCESS_LOG events.
@@ -365,6 +367,26 @@ impl Channel {
         match self {
             Channel::Stdout => "stdout",
             Channel::Stderr => "stderr",
+        }
+    }
+}
+
+/// What becomes of a program's output while its log cannot be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum OnFull {
+    /// It waits in the program's pipe, and the program with it, once the pipe is full.
+    #[default]
+    Block,
+    /// Whole lines are dropped and counted.
+    Drop,
+}
+
+impl OnFull {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            OnFull::Block => "block",
+            OnFull::Drop => "drop",
         }
     }
 }

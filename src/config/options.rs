@@ -225,6 +225,11 @@ pub const PROGRAM: &[OptionInfo] = &[
     ),
     option("stdout_logfile_owner", "", "owner of new files, user:group"),
     option(
+        "stdout_on_full",
+        "block",
+        "while the log cannot be written: block the program, drop lines",
+    ),
+    option(
         "stdout_capture_maxbytes",
         "0",
         "bytes kept between capture tags",
@@ -302,6 +307,11 @@ pub const PROGRAM: &[OptionInfo] = &[
         "mode of new files, octal; default: 666 less the umask",
     ),
     option("stderr_logfile_owner", "", "owner of new files, user:group"),
+    option(
+        "stderr_on_full",
+        "block",
+        "while the log cannot be written: block the program, drop lines",
+    ),
     option(
         "stderr_capture_maxbytes",
         "0",
@@ -416,6 +426,7 @@ pub fn nearest_value(option: &str, typed: &str) -> Option<&'static str> {
         "stdout_logfile_rotate" | "stderr_logfile_rotate" | "logfile_rotate" => {
             &["hourly", "daily", "weekly", "monthly"]
         }
+        "stdout_on_full" | "stderr_on_full" => &["block", "drop"],
         "stdout_format" | "stderr_format" => &["raw", "prefix", "json"],
         "stdout_syslog_format" | "stderr_syslog_format" => &["rfc3164", "rfc5424"],
         "stdout_syslog_facility" | "stderr_syslog_facility" => destination::FACILITIES,

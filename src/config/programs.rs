@@ -10,7 +10,7 @@ use super::ini::Section;
 use super::logfile;
 use super::model::{
     Autorestart, FastCgiConfig, FormatTime, GroupKind, LaunchConfig, LineFormat, ListenerConfig,
-    LogTarget, OutputForm, Policy, ProcessConfig, Signal, StreamConfig,
+    LogTarget, OnFull, OutputForm, Policy, ProcessConfig, Signal, StreamConfig,
 };
 use super::reader::{Reader, Scope};
 use super::value::{self, Refused};
@@ -270,6 +270,7 @@ fn stream<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, channel: &str) -> Stre
     let stream = StreamConfig {
         logfile,
         logfile_config: logfile::read(reader, scope, &key("logfile")),
+        on_full: reader.read(scope, &key("on_full"), OnFull::Block, value::on_full),
         capture_maxbytes: reader.read(scope, &key("capture_maxbytes"), 0, value::bytes),
         events_enabled: reader.read(scope, &key("events_enabled"), false, value::boolean),
         syslog,

@@ -178,6 +178,7 @@ fn of_stream(channel: &str, stream: &StreamConfig, options: &mut Vec<(String, St
     let StreamConfig {
         logfile,
         logfile_config,
+        on_full,
         capture_maxbytes,
         events_enabled,
         syslog,
@@ -197,6 +198,7 @@ fn of_stream(channel: &str, stream: &StreamConfig, options: &mut Vec<(String, St
     for (option, value) in logfile_config.written() {
         add(&format!("logfile_{option}"), value);
     }
+    add("on_full", on_full.word().to_owned());
     add("capture_maxbytes", bytes(*capture_maxbytes));
     add("events_enabled", events_enabled.to_string());
     add("syslog", syslog.to_string());

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::host::{Host, User};
-use super::model::{Autorestart, FormatTime, LineFormat, LogLevel, LogTarget, Signal, UserSpec};
+use super::model::{
+    Autorestart, FormatTime, LineFormat, LogLevel, LogTarget, OnFull, Signal, UserSpec,
+};
 use super::paths::{directory_part, expand_home};
 use super::python::{self, IntegerProblem, repr, strip};
 use super::signal::SignalProblem;
@@ -246,6 +248,18 @@ pub fn line_format(text: &str) -> Result<LineFormat, Refused> {
 
 /// What `stdout_format` may be.
 const FORMATS: &str = "raw, prefix or json";
+
+/// `stdout_on_full`.
+pub fn on_full(text: &str) -> Result<OnFull, Refused> {
+    match text.to_lowercase().as_str() {
+        "block" => Ok(OnFull::Block),
+        "drop" => Ok(OnFull::Drop),
+        _ => refused(
+            format!("not a thing to do when the log is full: {}", repr(text)),
+            "block or drop",
+        ),
+    }
+}
 
 /// `stdout_format_time`.
 pub fn format_time(text: &str) -> Result<FormatTime, Refused> {

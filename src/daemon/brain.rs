@@ -19,8 +19,8 @@ use super::sockets::Sockets;
 use super::systemd::Systemd;
 use super::turn::Outcome;
 use crate::config::{
-    self, Config, GroupConfig, MainLogTarget, RealHost, ServerAddress, ServerConfig, Source,
-    SupervisordConfig,
+    self, Config, GroupConfig, MainLogTarget, OnFull, RealHost, ServerAddress, ServerConfig,
+    Source, SupervisordConfig,
 };
 use crate::control::measures::TurnTimes;
 use crate::control::server::Rooms;
@@ -492,6 +492,7 @@ fn main_sink(supervisord: &SupervisordConfig) -> SinkConfig {
         },
         mode: 0o666,
         file: supervisord.logfile_config,
+        on_full: OnFull::Block,
         strip_ansi: false,
         capture_maxbytes: 0,
         tells_output: false,

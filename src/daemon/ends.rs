@@ -150,6 +150,13 @@ impl Brain {
                 "closing a parked standard input: {error}"
             )));
         }
+        let trouble = process.trouble();
+        if !trouble.is_empty() {
+            say(sentences::log_incomplete(
+                &process.name.to_string(),
+                &trouble,
+            ));
+        }
         let pid = run.pid;
         self.changed.insert(id);
         self.events.push_back(Event::Exited {
@@ -289,8 +296,12 @@ impl Brain {
                 say(sentences::log_stalled(&self.stream_name(stream), &text));
                 self.set_log_trouble(stream, text);
             }
-            PlaneReport::Recovered { stream } => {
-                say(sentences::log_recovered(&self.stream_name(stream)));
+            PlaneReport::Dropping { stream, text } => self.set_dropped(stream, &text),
+            PlaneReport::Recovered { stream, dropped } => {
+                say(sentences::log_recovered(
+                    &self.stream_name(stream),
+                    dropped.as_deref(),
+                ));
                 self.set_log_trouble(stream, String::new());
             }
             PlaneReport::Untidy { stream, text } => {
@@ -301,6 +312,18 @@ impl Brain {
             }
             PlaneReport::Rotated { stream, result } => {
                 self.done_to_log(stream, LogDone::Rotated, result);
+            }
+        }
+    }
+
+    /// The count stands behind the reason, and is brought up to date there.
+    fn set_dropped(&mut self, stream: StreamId, tally: &str) {
+        if let Some((id, channel)) = owner_of(stream)
+            && let Some(process) = self.processes.get_mut(&id)
+        {
+            let trouble = &mut process.log_trouble[channel as usize];
+            if let Some((reason, _)) = trouble.rsplit_once("; ") {
+                *trouble = format!("{reason}; {tally}");
             }
         }
     }

@@ -224,6 +224,7 @@ impl Process {
                 },
                 _ => stream.logfile_config,
             },
+            on_full: stream.on_full,
             strip_ansi: supervisord.strip_ansi,
             capture_maxbytes: stream.capture_maxbytes,
             tells_output: stream.events_enabled,

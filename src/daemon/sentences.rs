@@ -337,8 +337,22 @@ pub fn log_untidy(what: &str, text: &str) -> Line {
 }
 
 /// It can again.
-pub fn log_recovered(what: &str) -> Line {
-    line(LogLevel::Info, format!("log of {what} is written again"))
+pub fn log_recovered(what: &str, dropped: Option<&str>) -> Line {
+    match dropped {
+        None => line(LogLevel::Info, format!("log of {what} is written again")),
+        Some(dropped) => line(
+            LogLevel::Warn,
+            format!("log of {what} is written again; {dropped}"),
+        ),
+    }
+}
+
+/// A program ended while its log cannot be written.
+pub fn log_incomplete(what: &str, trouble: &str) -> Line {
+    line(
+        LogLevel::Warn,
+        format!("log of {what} is not complete: {trouble}"),
+    )
 }
 
 /// A turn took so long that clients could feel it.

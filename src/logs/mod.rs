@@ -29,6 +29,8 @@ pub mod read;
 mod retention;
 mod rotate;
 pub mod rotation;
+mod shed;
+mod shedding;
 mod sink;
 mod splice;
 mod stall;

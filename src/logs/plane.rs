@@ -17,7 +17,7 @@ use super::outlet::OutletConfig;
 use super::splice::Stage;
 use super::thread::Thread;
 use super::tidy::{Finding, Findings};
-use crate::config::LogFileConfig;
+use crate::config::{LogFileConfig, OnFull};
 
 /// One output stream: chosen by the caller, stable over restarts of its program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +32,8 @@ pub struct SinkConfig {
     pub mode: u32,
     /// How the file is rotated and kept.
     pub file: LogFileConfig,
+    /// What to do while the file cannot be written.
+    pub on_full: OnFull,
     /// Remove ANSI escape sequences (takes the transform path).
     pub strip_ansi: bool,
     /// Take out what stands between the capture tags, the newest so many bytes of each, and tell
@@ -80,10 +82,19 @@ pub enum PlaneReport {
         /// What failed, on what, why.
         text: String,
     },
+    /// It still fails, and lines have been dropped.
+    Dropping {
+        /// Which stream.
+        stream: StreamId,
+        /// `12 lines (345 bytes) dropped`, since it began to fail.
+        text: String,
+    },
     /// Writing works again.
     Recovered {
         /// Which stream.
         stream: StreamId,
+        /// `12 lines (345 bytes) dropped` meanwhile.
+        dropped: Option<String>,
     },
     /// Something could not be done to rotated files. Writing goes on.
     Untidy {

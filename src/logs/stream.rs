@@ -17,13 +17,15 @@ use super::mainlog;
 use super::moments::{Moments, NOTE_INTERVAL, Note};
 use super::outlet::Outlets;
 use super::plane::{SinkConfig, StreamId};
+use super::shed::Shed;
 use super::sink::{Failure, Now, Sink};
 use super::splice::{CHUNK_MAX, Place, Stage, move_directly, read_some};
 use super::stall::Backoff;
 use super::target::{self, Kind};
+use crate::config::LogLevel;
 
 /// Chunks moved for one source before the others get their turn.
-const CHUNKS_PER_TURN: usize = 16;
+pub(super) const CHUNKS_PER_TURN: usize = 16;
 
 /// Old pipes a stream keeps reading for descendants of programs that ended; the oldest goes first.
 pub(super) const SOURCES_MAX: usize = 8;
@@ -60,11 +62,11 @@ pub(super) enum Pumped {
 /// A stream.
 #[derive(Debug)]
 pub(super) struct Stream {
-    id: StreamId,
+    pub(super) id: StreamId,
     pub sink: Sink,
     pub sources: Vec<Source>,
     /// Bytes on their way to a target that cannot be spliced to, or in their transformed form.
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
     /// Set while it stalls: when to try again.
     pub retry: Option<(Instant, Backoff)>,
     /// A failure was told and not taken back yet.
@@ -74,6 +76,10 @@ pub(super) struct Stream {
     rotation: RotationNews,
     /// Where it goes beside its file.
     pub outlets: Outlets,
+    /// What is being dropped, where that is wanted rather than waiting.
+    pub(super) shed: Option<Shed>,
+    /// What was dropped before writing worked again, once.
+    pub(super) shed_before: Option<String>,
     /// Where it is noted what was written when, and the time of the last note.
     moments: Arc<Moments>,
     /// Bytes taken out of its pipes.
@@ -131,6 +137,8 @@ impl Stream {
             troubled: false,
             unspliceable: false,
             rotation: RotationNews::default(),
+            shed: None,
+            shed_before: None,
             moments,
             count,
             noted: 0,
@@ -157,12 +165,23 @@ impl Stream {
     /// Moves some of what a source holds. A failure is given once, when the stream stalls.
     pub fn pump(&mut self, index: usize, stage: &mut Stage, now: Now) -> (Pumped, Option<Failure>) {
         self.note_moment(now);
+        if self.is_shedding() {
+            if self.retry.is_some() {
+                return (self.shed_some(index), None);
+            }
+            if let Some(pumped) = self.shed_rest(index, stage) {
+                return (pumped, None);
+            }
+            if let Err(failure) = self.end_shedding(now) {
+                return (Pumped::Stalled, self.stall(failure, stage, now));
+            }
+        }
         for _ in 0..CHUNKS_PER_TURN {
             let moved = match self.move_chunk(index, stage, now) {
                 Ok(Some(0)) => return (Pumped::Ended, None),
                 Ok(Some(moved)) => moved,
                 Ok(None) => return (Pumped::Empty, None),
-                Err(failure) => return (Pumped::Stalled, self.stall(failure, now)),
+                Err(failure) => return (Pumped::Stalled, self.stall(failure, stage, now)),
             };
             self.count.add(moved);
             if let Some(failure) = self.rotation.failure.take() {
@@ -221,7 +240,12 @@ impl Stream {
     }
 
     /// Stops trying for a while; the failure comes back if it was not told yet.
-    pub fn stall(&mut self, failure: Failure, now: Now) -> Option<Failure> {
+    pub fn stall(&mut self, failure: Failure, stage: &mut Stage, now: Now) -> Option<Failure> {
+        if let Err(error) = self.begin_shedding(&failure, stage) {
+            // Then it waits like any other.
+            let text = format!("dropping lines: {error}");
+            mainlog::write(LogLevel::Error, &text);
+        }
         let mut backoff = self
             .retry
             .map_or_else(Backoff::default, |(_, backoff)| backoff);
@@ -550,7 +574,7 @@ impl Stream {
         Ok(Place { inode, offset })
     }
 
-    fn write_buffer(&mut self, now: Now) -> Result<(), Failure> {
+    pub(super) fn write_buffer(&mut self, now: Now) -> Result<(), Failure> {
         let mut written = 0;
         let result = loop {
             let Some(rest) = self.buffer.get(written..).filter(|rest| !rest.is_empty()) else {
@@ -585,7 +609,7 @@ impl Stream {
 }
 
 /// Reads exactly `count` bytes that are known to be there.
-fn take(source: &OwnedFd, count: usize) -> io::Result<Vec<u8>> {
+pub(super) fn take(source: &OwnedFd, count: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; count];
     let mut taken = 0;
     while taken < count {
@@ -597,7 +621,7 @@ fn take(source: &OwnedFd, count: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn is_again(error: &io::Error) -> bool {
+pub(super) fn is_again(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 

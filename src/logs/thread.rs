@@ -27,7 +27,7 @@ use super::sink::{Failure, Now, Sink};
 use super::splice::Stage;
 use super::stream::{Pumped, SOURCES_MAX, Source, Stream, Told};
 use super::tidy::{Background, Finding, Findings, Job};
-use crate::config::LogFileConfig;
+use crate::config::{LogFileConfig, OnFull};
 
 const WAKE: u64 = 0;
 const CLOCK: u64 = 1;
@@ -208,6 +208,7 @@ impl Thread {
                 path: None,
                 mode: 0o600,
                 file: LogFileConfig::UNLIMITED,
+                on_full: OnFull::Block,
                 strip_ansi: false,
                 capture_maxbytes: 0,
                 tells_output: false,
@@ -237,7 +238,7 @@ impl Thread {
             };
             let _ = self.reports.try_send(ended);
         }
-        if stream.retry.is_none() {
+        if stream.retry.is_none() || stream.is_shedding() {
             let _ = watch(&self.ready, token, &pipe);
         }
         stream.sources.push(Source {
@@ -276,14 +277,14 @@ impl Thread {
             hold(&self.ready, &mut self.held, source);
         }
         let told = std::mem::take(&mut stream.told);
-        let fine = failure.is_none() && pumped != Pumped::Stalled && !stream.sink.cannot_rotate();
-        let recovered = fine && std::mem::take(&mut stream.troubled);
+        let fine = failure.is_none() && pumped != Pumped::Stalled;
+        let waits = pumped == Pumped::Stalled && !stream.is_shedding();
         if let Some(failure) = failure {
             stream.troubled = true;
             self.tell_failure(id, failure);
         }
-        if recovered {
-            self.report(PlaneReport::Recovered { stream: id });
+        if fine {
+            self.tell_recovery(id);
         }
         self.flush_outlets_of(id);
         self.tell_output(id, told);
@@ -295,7 +296,7 @@ impl Thread {
             }
             Pumped::More => {}
         }
-        if pumped == Pumped::Stalled {
+        if waits {
             self.unwatch(id);
         }
         self.tell_rotation(id);
@@ -354,7 +355,10 @@ impl Thread {
             Some(OutletNews::Troubled(text)) => {
                 self.report(PlaneReport::Stalled { stream: id, text });
             }
-            Some(OutletNews::Recovered) => self.report(PlaneReport::Recovered { stream: id }),
+            Some(OutletNews::Recovered) => self.report(PlaneReport::Recovered {
+                stream: id,
+                dropped: None,
+            }),
             None => {}
         }
     }
@@ -368,6 +372,7 @@ impl Thread {
         };
         if std::mem::take(&mut source.draining) {
             let generation = source.generation;
+            self.tell_dropping(id);
             self.report(PlaneReport::Drained {
                 stream: id,
                 generation,
@@ -391,7 +396,7 @@ impl Thread {
 
     fn drain(&mut self, id: StreamId, generation: u64) {
         let found = self.streams.get_mut(&id).and_then(|stream| {
-            let stalled = stream.retry.is_some();
+            let stalled = stream.retry.is_some() && !stream.is_shedding();
             let index = stream
                 .sources
                 .iter()
@@ -498,8 +503,9 @@ impl Thread {
         if let Some(result) = answer {
             self.report(PlaneReport::Rotated { stream: id, result });
         }
-        if let Some(failure) = failure {
-            self.tell_failure(id, failure);
+        match failure {
+            Some(failure) => self.tell_failure(id, failure),
+            None => self.tell_recovery(id),
         }
         self.look_after(id);
     }
@@ -580,20 +586,46 @@ impl Thread {
         if stream.retry.is_none() && !stream.is_owed(&self.stage) {
             return;
         }
-        if let Err(failure) = stream.flush(&mut self.stage, now) {
-            if let Some(failure) = stream.stall(failure, now) {
+        let flushed = stream.flush(&mut self.stage, now);
+        if let Err(failure) = flushed.and_then(|()| stream.end_shedding(now)) {
+            let told = stream.stall(failure, &mut self.stage, now);
+            let is_shedding = stream.is_shedding();
+            if let Some(failure) = told {
                 self.tell_failure(id, failure);
             }
-            self.unwatch(id);
+            match is_shedding {
+                true => self.tell_dropping(id),
+                false => self.unwatch(id),
+            }
             return;
         }
         stream.retry = None;
-        let recovered = std::mem::take(&mut stream.troubled);
         for source in &stream.sources {
             let _ = watch(&self.ready, source.token, &source.pipe);
         }
-        if recovered {
-            self.report(PlaneReport::Recovered { stream: id });
+        self.tell_recovery(id);
+    }
+
+    /// Takes back a failure that was told, if all is well again.
+    fn tell_recovery(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let well = stream.retry.is_none() && !stream.sink.cannot_rotate() && !stream.is_shedding();
+        if well && std::mem::take(&mut stream.troubled) {
+            let dropped = stream.shed_before.take();
+            self.report(PlaneReport::Recovered {
+                stream: id,
+                dropped,
+            });
+        }
+    }
+
+    /// Tells how much has been dropped so far, if anything was.
+    fn tell_dropping(&self, id: StreamId) {
+        let stream = self.streams.get(&id);
+        if let Some(text) = stream.and_then(Stream::shed_so_far) {
+            self.report(PlaneReport::Dropping { stream: id, text });
         }
     }
 
@@ -666,7 +698,12 @@ impl Thread {
             .get(&id)
             .and_then(|stream| stream.config().path.clone());
         let file = path.map_or_else(|| "its file".to_owned(), |path| path.display().to_string());
-        let text = format!("cannot {} {file}: {}", failure.doing, failure.error);
+        let drops = self.streams.get(&id).is_some_and(Stream::is_shedding);
+        let meanwhile = if drops { "; its lines are dropped" } else { "" };
+        let text = format!(
+            "cannot {} {file}: {}{meanwhile}",
+            failure.doing, failure.error
+        );
         self.report(PlaneReport::Stalled { stream: id, text });
     }
 

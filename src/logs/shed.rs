@@ -1,0 +1,178 @@
+//! Dropping whole lines while a log cannot be written, for streams that asked for that instead of
+//! waiting, and counting what is dropped. Pure.
+//!
+//! The line that was begun before is kept to its end; from there on every byte is counted, until
+//! the first line that begins when writing works again.
+
+/// Bytes of a begun line that are kept in memory at most.
+const REST_MAX: usize = 64 * 1024;
+
+/// What is being dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shed {
+    lines: u64,
+    bytes: u64,
+    why: String,
+    /// The source whose line was begun before and is kept to its end.
+    keeps: Option<u64>,
+    /// Bytes kept of it.
+    rest: usize,
+    /// It did not end soon enough.
+    is_torn: bool,
+    /// The source of which a part of a line is dropped, so that the rest has to follow it.
+    cuts: Option<u64>,
+}
+
+impl Shed {
+    /// From now on, because of this error. `begun`: the source whose line has been taken in part.
+    pub fn new(why: String, begun: Option<u64>) -> Shed {
+        Shed {
+            lines: 0,
+            bytes: 0,
+            why,
+            keeps: begun,
+            rest: 0,
+            is_torn: false,
+            cuts: None,
+        }
+    }
+
+    /// Drops these bytes of a source but for those that are kept: how many, from the beginning.
+    pub fn split(&mut self, source: u64, bytes: &[u8]) -> usize {
+        let mut kept = 0;
+        if self.keeps == Some(source) {
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            let length = end.map_or(bytes.len(), |end| end + 1);
+            kept = length.min(REST_MAX - self.rest);
+            self.rest += kept;
+            self.is_torn = kept < length;
+            if end.is_some() || self.is_torn {
+                self.keeps = None;
+            }
+        }
+        self.drop_all(source, &bytes[kept..]);
+        kept
+    }
+
+    /// How many of these bytes have to be dropped before writing can go on: the rest of a line.
+    pub fn rest(&self, source: u64, bytes: &[u8]) -> usize {
+        if self.cuts != Some(source) {
+            return 0;
+        }
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        end.map_or(bytes.len(), |end| end + 1)
+    }
+
+    /// Counts bytes of a source as dropped.
+    pub fn drop_all(&mut self, source: u64, bytes: &[u8]) {
+        let Some((last, before)) = bytes.split_last() else {
+            return;
+        };
+        let begins = u64::from(self.cuts != Some(source));
+        let ends = before.iter().filter(|byte| **byte == b'\n').count();
+        self.lines += begins + ends as u64;
+        self.bytes += bytes.len() as u64;
+        self.cuts = (*last != b'\n').then_some(source);
+    }
+
+    /// A source that has ended will not end its line.
+    pub fn forget(&mut self, source: u64) {
+        for begun in [&mut self.keeps, &mut self.cuts] {
+            begun.take_if(|begun| *begun == source);
+        }
+    }
+
+    /// The source whose line has to end first.
+    pub fn waits_for(&self) -> Option<u64> {
+        self.cuts
+    }
+
+    /// Whether anything was dropped.
+    pub fn is_lossy(&self) -> bool {
+        self.bytes > 0
+    }
+
+    /// `12 lines (345 bytes) dropped`.
+    pub fn tally(&self) -> String {
+        let (lines, bytes) = (self.lines, self.bytes);
+        let [of_lines, of_bytes] = [lines, bytes].map(|count| if count == 1 { "" } else { "s" });
+        format!("{lines} line{of_lines} ({bytes} byte{of_bytes}) dropped")
+    }
+
+    /// The line that stands in the log where lines are missing.
+    pub fn marker(&self) -> String {
+        let begin = if self.is_torn { "\n" } else { "" };
+        format!("{begin}[appctl: {}: {}]\n", self.tally(), self.why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_begun_line_is_kept_and_whole_lines_are_counted() {
+        let mut shed = Shed::new("disk full".into(), Some(1));
+        assert_eq!(shed.split(1, b"re"), 2);
+        assert_eq!(shed.split(1, b"st\none\ntw"), 3);
+        assert_eq!(shed.split(1, b"o\n"), 0);
+        assert_eq!(
+            shed.marker(),
+            "[appctl: 2 lines (8 bytes) dropped: disk full]\n"
+        );
+        assert_eq!(shed.waits_for(), None);
+        shed.split(1, b"thr");
+        assert_eq!(shed.waits_for(), Some(1));
+        assert_eq!(shed.rest(1, b"ee\nfour\n"), 3);
+        assert_eq!(shed.rest(2, b"ee\nfour\n"), 0);
+        shed.drop_all(1, b"ee\n");
+        assert_eq!(
+            (shed.tally().as_str(), shed.waits_for()),
+            ("3 lines (14 bytes) dropped", None)
+        );
+        shed.split(1, b"x");
+        shed.forget(1);
+        assert_eq!(shed.waits_for(), None);
+    }
+
+    #[test]
+    fn a_begun_line_without_end_is_given_up() {
+        let mut shed = Shed::new(String::new(), Some(1));
+        assert_eq!(shed.split(1, &[b'x'; REST_MAX]), REST_MAX);
+        assert_eq!(shed.split(1, b"x"), 0);
+        assert_eq!(shed.waits_for(), Some(1));
+        assert_eq!(shed.tally(), "1 line (1 byte) dropped");
+        assert!(
+            shed.marker().starts_with("\n["),
+            "the marker stands on a line of its own"
+        );
+    }
+
+    proptest! {
+        /// However output is cut: what is kept and what is counted is all of it, and the count of
+        /// lines does not depend on the cut.
+        #[test]
+        fn every_byte_is_kept_or_counted(
+            text in "([a-z]{0,5}\n?){0,30}",
+            chunks in proptest::collection::vec(1_usize..9, 1..20),
+        ) {
+            let shed_of = |sizes: &mut dyn Iterator<Item = usize>| {
+                let mut shed = Shed::new(String::new(), Some(7));
+                let (mut rest, mut kept) = (text.as_bytes(), 0);
+                while !rest.is_empty() {
+                    let length = sizes.next().unwrap_or(1).min(rest.len());
+                    kept += shed.split(7, &rest[..length]);
+                    rest = &rest[length..];
+                }
+                (shed, kept)
+            };
+            let (whole, kept) = shed_of(&mut std::iter::repeat(text.len().max(1)));
+            let (pieces, _) = shed_of(&mut chunks.iter().copied().cycle());
+            prop_assert_eq!(&whole, &pieces);
+            prop_assert_eq!(whole.bytes + kept as u64, text.len() as u64);
+            let dropped = &text[kept..];
+            prop_assert_eq!(whole.lines, dropped.lines().count() as u64);
+        }
+    }
+}
