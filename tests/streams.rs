@@ -56,21 +56,29 @@ fn stripped_streams_lose_and_double_no_line_when_the_brain_is_killed() {
 }
 
 /// What the program wrote, out of `prefix` or `json` records. A record that was torn counts as a
-/// line that is no number.
+/// line that is no number; parts of a line are put together.
 fn written(records: &str) -> String {
-    let text = |record: &str| {
-        let head = record.starts_with("20") || record.starts_with("{\"time\":\"20");
-        let (_, text) = record
-            .split_once(" stdout | ")
-            .or_else(|| record.split_once("\"message\":\""))
-            .filter(|_| head)?;
-        Some(text.trim_end_matches("\"}").to_owned())
-    };
-    let lines = records
+    let mut text = String::new();
+    for record in records
         .split_inclusive('\n')
-        .filter(|record| record.ends_with('\n'));
-    let line = |record: &str| text(record.trim_end()).unwrap_or("torn".into()) + "\n";
-    lines.map(line).collect()
+        .filter(|record| record.ends_with('\n'))
+    {
+        let record = record.trim_end();
+        let head = record.starts_with("20") || record.starts_with("{\"time\":\"20");
+        let part = record
+            .split_once(" stdout | ")
+            .or_else(|| record.split_once(" stdout + "))
+            .or_else(|| record.split_once("\"message\":\""))
+            .filter(|_| head);
+        let part = part.map_or("torn", |(_, part)| part);
+        text += part
+            .trim_end_matches("\"}")
+            .trim_end_matches("\",\"partial\":true}");
+        if !record.contains(" stdout + ") && !record.ends_with(",\"partial\":true}") {
+            text.push('\n');
+        }
+    }
+    text
 }
 
 #[test]
@@ -80,9 +88,10 @@ fn lines_with_time_and_name_lose_and_double_nothing_when_the_brain_is_killed() {
     let lab = Lab::new();
     lab.script(
         "bursts",
-        "i=1; while :; do seq $i $((i+4999)); i=$((i+5000)); sleep 0.02; done",
+        "trap 'end=1' TERM; i=1\n\
+         while [ -z \"$end\" ]; do seq $i $((i+4999)); i=$((i+5000)); sleep 0.02; done",
     );
-    let options = "stopasgroup=true\nstdout_logfile_maxbytes=500KB\nstdout_logfile_backups=1000\n";
+    let options = "stdout_logfile_maxbytes=500KB\nstdout_logfile_backups=1000\n";
     let lab = lab.started(&format!(
         "[program:prefix]\ncommand=@D@/bursts\nstdout_logfile=@D@/prefix.log\nstdout_format=prefix\n{options}\
          [program:json]\ncommand=@D@/bursts\nstdout_logfile=@D@/json.log\nstdout_format=json\n\

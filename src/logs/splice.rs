@@ -25,6 +25,7 @@ use rustix::io::{ioctl_fionread, retry_on_intr};
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with};
 
 use super::plane::{Staging, StreamId};
+use super::target;
 
 /// Most bytes moved at once: the capacity of a pipe.
 pub(super) const CHUNK_MAX: usize = 64 * 1024;
@@ -69,6 +70,8 @@ impl Place {
 struct Glass {
     read: OwnedFd,
     write: OwnedFd,
+    /// Where chunks end.
+    null: OwnedFd,
 }
 
 impl Stage {
@@ -145,9 +148,18 @@ impl Stage {
         Ok(())
     }
 
-    /// The transformed form is written: throws away what is held.
+    /// The transformed form is written: throws away what is held. At once, or not at all: a read
+    /// that a kill breaks off would leave the end of what is written already.
     pub fn end(&mut self) -> io::Result<()> {
-        self.copy_out(&mut Vec::new())
+        let null = &Glass::of(&mut self.glass)?.null;
+        while self.held > 0 {
+            let moved = splice(&self.read, null, None, CHUNK_MAX)?;
+            if moved == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.held = self.held.saturating_sub(moved as u64);
+        }
+        Ok(())
     }
 
     /// A copy of what is held.
@@ -197,7 +209,8 @@ impl Glass {
             Some(glass) => glass,
             None => {
                 let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-                place.insert(Glass { read, write })
+                let null = target::open_null()?;
+                place.insert(Glass { read, write, null })
             }
         })
     }
