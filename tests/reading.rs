@@ -158,6 +158,40 @@ fn a_follower_of_many_logs_misses_no_line_across_rotations() {
 }
 
 #[test]
+fn a_follower_goes_on_when_the_brain_is_replaced() {
+    // Without this: who watches logs during a crash of the supervisor misses what led to it.
+    ours_only!();
+    let lab = Lab::new();
+    lab.script(
+        "paced",
+        "i=1; while [ $i -le 4000 ]; do echo $i; i=$((i+1)); [ $((i % 20)) = 0 ] && sleep 0.01; done\n\
+         exec sleep 1000",
+    );
+    let lab = lab.started(
+        "[program:a]\ncommand=@D@/paced\nstdout_logfile=@D@/a.log\nstopasgroup=true\n\
+         stdout_logfile_maxbytes=2KB\nstdout_logfile_backups=50\n",
+    );
+    let follower = follow(&lab, "-n all", "seen");
+    for round in 1..5 {
+        lab.wait_text("seen", &format!("| {}\n", 500 * round));
+        let (_, brain) = lab.keeper_and_brain();
+        procfs::kill(brain);
+        lab.until("another brain is there", |lab| {
+            procfs::brain_of(lab.daemon_pid()).is_some_and(|pid| pid != brain)
+        });
+    }
+    lab.wait_text("seen", "| 4000\n");
+    interrupt(follower);
+    let tally = Tally::of(&texts(&lab.read("seen")));
+    // What was on its way to the follower may come twice.
+    assert_eq!(
+        (tally.first, tally.lost, tally.torn),
+        (1, 0, 0),
+        "{tally:?}"
+    );
+}
+
+#[test]
 fn compressed_files_are_read_as_well() {
     // Without this: what happened yesterday has to be looked for by other means.
     ours_only!();

@@ -4,7 +4,10 @@
 //! a colour for each process and lines without harmful characters; a pipe gets the lines as
 //! they are.
 //!
-//! When a brain dies while its logs are followed, the next one is asked to go on from now.
+//! When a brain dies while its logs are followed, the next one is asked to go on in each log where
+//! this one was. Lines that were on their way may come twice.
+
+use std::collections::BTreeMap;
 
 use super::arguments;
 use super::dialogue::{Daemon, Refused, Report, Trouble, request};
@@ -31,6 +34,7 @@ pub fn run(daemon: &Daemon, wanted: &arguments::Logs) -> Result<Shown, Trouble> 
     let mut part = false;
     let mut begin = beginning(wanted);
     let mut begun = false;
+    let mut places = Places::default();
     loop {
         let mut session = match daemon.another() {
             Ok(session) => session,
@@ -39,15 +43,26 @@ pub fn run(daemon: &Daemon, wanted: &arguments::Logs) -> Result<Shown, Trouble> 
             Err(trouble) => return Err(trouble),
         };
         let options = begin.iter().map(String::as_str);
-        let options: Vec<&str> = ["logs"].into_iter().chain(options).collect();
+        let places_before: Vec<String> = places.0.values().cloned().collect();
+        let places_before = places_before
+            .iter()
+            .flat_map(|place| ["--at", place.as_str()]);
+        let options = ["logs"].into_iter().chain(options).chain(places_before);
+        let options: Vec<&str> = options.collect();
         let names: Vec<&str> = wanted.names.iter().map(String::as_str).collect();
         let words = request(&options, &names);
         begun = false;
-        match copy(&mut session, &words, &mut screen, &mut part, &mut begun) {
+        match copy(
+            &mut session,
+            &words,
+            &mut screen,
+            &mut part,
+            &mut begun,
+            &mut places,
+        ) {
             Ok(Some(refused)) if !part => return Ok(Shown::Refused(refused)),
             Ok(_) | Err(Lost::Interrupted) => break,
             Err(Lost::Closed) if wanted.follow && begun => {
-                output::complain("appctl: the daemon was replaced; a line may be missing here");
                 begin = beginning(&arguments::Logs {
                     lines: Some("0".to_owned()),
                     since: None,
@@ -61,6 +76,18 @@ pub fn run(daemon: &Daemon, wanted: &arguments::Logs) -> Result<Shown, Trouble> 
     }
     output::bytes(&screen.finish());
     Ok(if part { Shown::Part } else { Shown::All })
+}
+
+/// Where in which log the next line comes from, as the daemon told it.
+#[derive(Debug, Default)]
+struct Places(BTreeMap<String, String>);
+
+impl Places {
+    fn note(&mut self, place: &str) {
+        if let Some((block, _)) = place.rsplit_once('=') {
+            self.0.insert(block.to_owned(), place.to_owned());
+        }
+    }
 }
 
 /// The options of the request.
@@ -88,12 +115,17 @@ fn copy(
     screen: &mut Screen,
     part: &mut bool,
     begun: &mut bool,
+    places: &mut Places,
 ) -> Result<Option<Refused>, Lost> {
     session.send(words)?;
     loop {
         match session.next(None)? {
             Step::Row(row) => {
                 *begun = true;
+                if let Some(place) = row.field("at") {
+                    places.note(place);
+                    continue;
+                }
                 match Report::of(&row).map(|report| (report.subject, report.result)) {
                     Some((subject, Err(refused))) => {
                         *part = true;

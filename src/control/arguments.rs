@@ -9,7 +9,7 @@ use super::question::Ask;
 use super::request::{FOLLOW_LINES, LINES_MAX, Logs, Request, Tail};
 use super::selector;
 use super::since::Since;
-use super::verbs::{BYTES, FOLLOW, FROM, GREP, LINES, SINCE, Verb, VerbOption};
+use super::verbs::{AT, BYTES, FOLLOW, FROM, GREP, LINES, SINCE, Verb, VerbOption};
 use super::word::shown;
 
 /// The words after a verb: options apart, arguments still to be taken.
@@ -103,7 +103,14 @@ impl Arguments {
         if let Some(pattern) = &pattern {
             super::logs::compile(pattern).map_err(|text| self.misuse(&text))?;
         }
+        let places = self.options.iter().filter(|(name, _)| *name == AT.name);
+        let places = places.map(|(_, place)| {
+            super::logs::place(place)
+                .ok_or_else(|| self.misuse(&format!("{} is no PLACE that was told", shown(place))))
+        });
+        let at = places.collect::<Result<_, _>>()?;
         Ok(Request::Logs(Logs {
+            at,
             selectors: self.selectors()?,
             follow,
             last,

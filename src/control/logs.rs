@@ -4,7 +4,6 @@
 //! runs on the pool for blocking work, batch by batch, and ends when the client goes away.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,7 +18,7 @@ use super::line::{AnswerLine, Row};
 use super::question::{Answer, Ask, LogView};
 use super::request::Logs;
 use super::session::Session;
-use crate::logs::{Batch, Merge, Timeline, Wish};
+use crate::logs::{Batch, Mark, Merge, Source, Wish};
 
 /// Most logs that are read together: each is an open file.
 const LOGS_MAX: usize = 512;
@@ -36,6 +35,17 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
         .size_limit(PATTERN_MEMORY)
         .build();
     built.map_err(|error| format!("PATTERN is no regular expression: {error}"))
+}
+
+/// A place in a log as it is told: `NAME/stdout=INODE:OFFSET`.
+pub(super) fn place(word: &str) -> Option<(String, Mark)> {
+    let (block, mark) = word.rsplit_once('=')?;
+    let (inode, offset) = mark.split_once(':')?;
+    let mark = Mark {
+        inode: inode.parse().ok()?,
+        offset: offset.parse().ok()?,
+    };
+    Some((block.to_owned(), mark))
 }
 
 /// Ends the reading when the session is done with it.
@@ -118,12 +128,16 @@ impl Session {
         };
         let reading = Reading(Arc::default());
         let cancelled = reading.0.clone();
-        let list: Vec<(PathBuf, Timeline)> = found
-            .iter()
-            .map(|view| (view.path.clone(), view.timeline.clone()))
-            .collect();
+        let from = |name: &String| logs.at.iter().find(|(block, _)| block == name);
+        let list = found.iter().zip(&names).map(|(view, name)| Source {
+            path: view.path.clone(),
+            timeline: view.timeline.clone(),
+            from: from(name).map(|(_, mark)| *mark),
+        });
+        let list: Vec<Source> = list.collect();
         let opened = spawn_blocking(move || Merge::open(list, wish, cancelled));
         let mut merge = self.connection.unless_hung_up(opened).await?;
+        let mut marks = Vec::new();
         loop {
             let last = !logs.follow;
             let work = spawn_blocking(move || {
@@ -133,7 +147,13 @@ impl Session {
             let batch;
             (merge, batch) = self.connection.unless_hung_up(work).await?;
             let at_end = batch.at_end;
-            self.send_batch(batch, &names).await?;
+            if logs.follow {
+                for (log, Mark { inode, offset }) in merge.marks() {
+                    let place = format!("{}={inode}:{offset}", names[log]);
+                    marks.push(Row::default().with("at", place));
+                }
+            }
+            self.send_batch(batch, &names, &mut marks).await?;
             if !at_end {
                 continue;
             }
@@ -149,7 +169,13 @@ impl Session {
         }
     }
 
-    async fn send_batch(&mut self, batch: Batch, names: &[String]) -> io::Result<()> {
+    /// Sends lines, and then where they end.
+    async fn send_batch(
+        &mut self,
+        batch: Batch,
+        names: &[String],
+        marks: &mut Vec<Row>,
+    ) -> io::Result<()> {
         for (log, error) in batch.troubles {
             let trouble = Trouble::new(Code::Failed, format!("reading the log: {error}"));
             let row = trouble_row(&names[log], trouble);
@@ -161,6 +187,9 @@ impl Session {
                 name: names[run.log].clone(),
             });
             self.connection.put_raw(&run.lines);
+        }
+        for mark in marks.drain(..) {
+            self.connection.put_line(row_line(mark));
         }
         self.send(true).await
     }

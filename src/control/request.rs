@@ -10,6 +10,7 @@ use super::question::Ask;
 use super::since::Since;
 use super::verbs::{Verb, find};
 use super::word::split_words;
+use crate::logs::Mark;
 
 /// Bytes from the end of a log that `tail` sends unless told otherwise (Supervisor's number).
 pub const TAIL_BYTES: u64 = 1600;
@@ -75,6 +76,8 @@ pub struct Logs {
     pub last: Option<u64>,
     /// Only lines written since then.
     pub since: Option<Since>,
+    /// Where to go on in some of them, by the names of their blocks.
+    pub at: Vec<(String, Mark)>,
     /// Only lines in which this is found; a regular expression that was found to be one.
     pub pattern: Option<String>,
 }
@@ -243,16 +246,24 @@ mod tests {
                     follow: false,
                     last: None,
                     since: None,
+                    at: vec![],
                     pattern: None,
                 }),
             ),
             (
-                "logs -f --since 10m --grep 'a b' web",
+                "logs -f --since 10m --grep 'a b' --at web/stdout=7:99 web",
                 Request::Logs(Logs {
                     selectors: web(),
                     follow: true,
                     last: None,
                     since: Some(Since::Ago(600_000_000)),
+                    at: vec![(
+                        "web/stdout".into(),
+                        Mark {
+                            inode: 7,
+                            offset: 99,
+                        },
+                    )],
                     pattern: Some("a b".into()),
                 }),
             ),
@@ -356,6 +367,7 @@ mod tests {
                 "bad-arguments",
                 "PATTERN is no regular expression",
             ),
+            ("logs --at web", "bad-arguments", "web is no PLACE"),
             ("tail", "bad-arguments", "NAME is missing"),
             (
                 "tail g:*",

@@ -99,6 +99,10 @@ const WHOLE_GROUPS: VerbOption = VerbOption {
     name: "--whole-groups",
     value: None,
 };
+pub(super) const AT: VerbOption = VerbOption {
+    name: "--at",
+    value: Some("PLACE"),
+};
 const ALL: VerbOption = VerbOption {
     name: "--all",
     value: None,
@@ -324,15 +328,16 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         name: "logs",
-        options: &[FOLLOW, LINES, SINCE, GREP],
+        options: &[FOLLOW, LINES, SINCE, GREP, AT],
         arguments: "[SELECTOR…]",
         rights: Rights::Observe,
         streams: true,
         help: "Sends the logs of programs, rotated and compressed files included, line by line in \
                order of time: all lines, or the last LINES of each log, those written since TIME \
                (10m, 2h30m, 2026-11-25, an RFC 3339 time), those in which PATTERN is found. With \
-               -f it goes on with what is written from then on, and begins with the last 10 lines \
-               unless told otherwise.",
+               -f it goes on with what is written from then on, begins with the last 10 lines \
+               unless told otherwise, and tells where in each log it is; --at goes on at such a \
+               PLACE of a log, and can be given for each.",
         read: |a| a.logs(),
     },
     Verb {

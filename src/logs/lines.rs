@@ -46,6 +46,15 @@ impl Wish {
     }
 }
 
+/// Where in a log a reader is: a file by its inode, and an offset in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Which file.
+    pub inode: u64,
+    /// Where its next line begins.
+    pub offset: u64,
+}
+
 /// A log that is read line by line.
 pub(super) struct Lines {
     path: PathBuf,
@@ -55,8 +64,8 @@ pub(super) struct Lines {
     open: Option<Open>,
     /// The line that is being read, or that is ready.
     line: Vec<u8>,
-    /// Its time, once it is ready.
-    ready: Option<Time>,
+    /// Its time and where it begins, once it is ready.
+    ready: Option<(Time, Mark)>,
     /// Of the line before.
     before: i64,
     /// How much is read at once.
@@ -90,6 +99,7 @@ impl Lines {
         path: PathBuf,
         timeline: Timeline,
         wish: &Wish,
+        from: Option<Mark>,
         block: usize,
         cancelled: &AtomicBool,
     ) -> io::Result<Lines> {
@@ -113,7 +123,23 @@ impl Lines {
             let last = pieces.len().saturating_sub(1);
             pieces.drain(..wanted.unwrap_or(last));
         }
+        let marked = from.and_then(|mark| {
+            let at = pieces
+                .iter()
+                .position(|piece| piece.identity.1 == mark.inode && piece.form == Form::Plain)?;
+            Some((at, mark.offset))
+        });
         let start = match wish.last {
+            _ if marked.is_some_and(|(at, offset)| offset <= pieces[at].size) => {
+                let (at, offset) = marked.unwrap_or_default();
+                pieces.drain(..at);
+                offset
+            }
+            // That file is gone or was emptied: what took its place is new.
+            _ if from.is_some() => {
+                pieces.drain(..pieces.len().saturating_sub(1));
+                0
+            }
             Some(0) => {
                 pieces.drain(..pieces.len().saturating_sub(1));
                 pieces.back().map_or(0, |piece| piece.size)
@@ -133,7 +159,7 @@ impl Lines {
     /// newline at the end of the log is none yet.
     pub fn peek(&mut self, unfinished: bool) -> io::Result<Option<i64>> {
         loop {
-            if let Some(time) = self.ready {
+            if let Some((time, _)) = self.ready {
                 return Ok(Some(time.earliest));
             }
             let Some(open) = &mut self.open else {
@@ -160,9 +186,15 @@ impl Lines {
 
     /// Takes the line that was peeked at, if it is wanted.
     pub fn take(&mut self, wish: &Wish) -> Option<Vec<u8>> {
-        let time = self.ready.take()?;
+        let (time, _) = self.ready.take()?;
         let line = std::mem::take(&mut self.line);
         wish.takes(&line, time.latest).then_some(line)
+    }
+
+    /// Where the next line that was not taken begins, unless that is in a compressed file.
+    pub fn mark(&self) -> Option<Mark> {
+        let open = self.open.as_ref().filter(|open| open.form == Form::Plain)?;
+        Some(self.ready.map_or_else(|| open.mark(), |(_, mark)| mark))
     }
 
     /// Looks for what was written since the end was reached; whether there is something.
@@ -202,10 +234,11 @@ impl Lines {
             },
             None => open.times.at(open.begin),
         };
+        let mark = open.mark();
         open.begin = open.end;
         time.earliest = time.earliest.max(self.before);
         self.before = time.earliest;
-        self.ready = Some(time);
+        self.ready = Some((time, mark));
     }
 
     /// Goes on in the next file; false if there is none.
@@ -270,6 +303,13 @@ impl Lines {
 }
 
 impl Open {
+    fn mark(&self) -> Mark {
+        Mark {
+            inode: self.times.inode,
+            offset: self.begin,
+        }
+    }
+
     /// Goes on at this offset; the reader and its file share one position.
     fn skip(&mut self, bytes: u64) -> io::Result<()> {
         if self.form == Form::Plain {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::lines::{Lines, Wish};
+use super::lines::{Lines, Mark, Wish};
 use super::moments::Timeline;
 
 /// Bytes of one batch.
@@ -53,13 +53,26 @@ pub struct Merge {
     /// Logs that had no line when they were last looked at.
     quiet: BTreeSet<usize>,
     troubles: Vec<(usize, io::Error)>,
+    /// Where each log was when that was told last.
+    told: Vec<Option<Mark>>,
     cancelled: Arc<AtomicBool>,
+}
+
+/// A log to be read.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Where it is.
+    pub path: PathBuf,
+    /// When what of it was written.
+    pub timeline: Timeline,
+    /// Where a reader was before that goes on here.
+    pub from: Option<Mark>,
 }
 
 impl Merge {
     /// Opens these logs at the places where what is wanted begins. One that cannot be opened is
     /// told with the first batch.
-    pub fn open(logs: Vec<(PathBuf, Timeline)>, wish: Wish, cancelled: Arc<AtomicBool>) -> Merge {
+    pub fn open(logs: Vec<Source>, wish: Wish, cancelled: Arc<AtomicBool>) -> Merge {
         let block = (BLOCKS_MAX / logs.len().max(1)).clamp(4 * 1024, 64 * 1024);
         let mut merge = Merge {
             logs: Vec::new(),
@@ -67,10 +80,16 @@ impl Merge {
             next: BinaryHeap::new(),
             quiet: BTreeSet::new(),
             troubles: Vec::new(),
+            told: logs.iter().map(|log| log.from).collect(),
             cancelled,
         };
-        for (log, (path, timeline)) in logs.into_iter().enumerate() {
-            let lines = Lines::open(path, timeline, &merge.wish, block, &merge.cancelled);
+        for (log, source) in logs.into_iter().enumerate() {
+            let Source {
+                path,
+                timeline,
+                from,
+            } = source;
+            let lines = Lines::open(path, timeline, &merge.wish, from, block, &merge.cancelled);
             merge.logs.push(match lines {
                 Ok(lines) => Some(lines),
                 Err(error) => {
@@ -132,6 +151,19 @@ impl Merge {
                 Err(_) => _ = self.quiet.insert(log),
             }
         }
+    }
+
+    /// Where logs are now that were somewhere else when this was asked last.
+    pub fn marks(&mut self) -> Vec<(usize, Mark)> {
+        let mut moved = Vec::new();
+        for (log, (lines, told)) in self.logs.iter().zip(&mut self.told).enumerate() {
+            let mark = lines.as_ref().and_then(Lines::mark);
+            if let Some(mark) = mark.filter(|mark| *told != Some(*mark)) {
+                *told = Some(mark);
+                moved.push((log, mark));
+            }
+        }
+        moved
     }
 
     /// Gets the next line of a log ready.
@@ -207,7 +239,11 @@ mod tests {
         fn merge(&self, names: &[&str], wish: Wish) -> Merge {
             let log = |(stream, name): (u64, &&str)| {
                 let timeline = Timeline::new(self.moments.clone(), StreamId(stream));
-                (self.path(name), timeline)
+                Source {
+                    path: self.path(name),
+                    timeline,
+                    from: None,
+                }
             };
             Merge::open((0..).zip(names).map(log).collect(), wish, Arc::default())
         }
@@ -357,6 +393,38 @@ mod tests {
         assert_eq!(more(), "");
         folder.append("log", "anew\n");
         assert_eq!(more(), "anew\n");
+    }
+
+    #[test]
+    fn a_reader_goes_on_where_another_one_was() {
+        let folder = Folder::new();
+        let at = folder.folder.path();
+        folder.append("log", "one\ntwo\nth");
+        let follow = || Wish {
+            follow: true,
+            ..Wish::default()
+        };
+        let mut merge = folder.merge(&["log"], follow());
+        assert_eq!(rest(&mut merge, false), "one\ntwo\n");
+        let mark = merge.marks()[0].1;
+        assert_eq!(mark.offset, 8);
+        assert_eq!(merge.marks(), [], "it has not moved");
+        folder.append("log", "ree\n");
+        rotate(at, "four\n");
+        let go_on = |from| {
+            let source = Source {
+                path: at.join("log"),
+                timeline: Timeline::new(Arc::default(), StreamId(0)),
+                from: Some(from),
+            };
+            rest(
+                &mut Merge::open(vec![source], follow(), Arc::default()),
+                false,
+            )
+        };
+        assert_eq!(go_on(mark), "three\nfour\n");
+        let (inode, offset) = (0, 9);
+        assert_eq!(go_on(Mark { inode, offset }), "four\n", "its file is gone");
     }
 
     #[test]

@@ -43,8 +43,8 @@ mod tidy;
 
 pub use excerpt::Excerpt;
 pub use format::Format;
-pub use lines::{LINE_MAX, Wish};
-pub use merge::{Batch, Merge, Run};
+pub use lines::{LINE_MAX, Mark, Wish};
+pub use merge::{Batch, Merge, Run, Source};
 pub use message::Origin;
 pub use moments::{Moments, Timeline};
 pub use outlet::OutletConfig;
