@@ -140,6 +140,7 @@ fn exits_that_no_brain_could_see_are_reported_truly() {
     for code in 10..20 {
         lab.wait_state(&format!("p{code}"), "EXITED");
         let line = format!("exited: p{code} (exit status {code}; not expected)");
+        lab.wait_main_log(&line);
         assert_eq!(lab.main_log().matches(&line).count(), 1, "{line}");
     }
     lab.wait_state("shot", "EXITED");

@@ -1,8 +1,7 @@
 //! The files of a log: the one at its path, and the rotated ones beside it, compressed or not.
 //!
-//! Rotated files are called `PATH.N` (a higher number is older) or `PATH.TIMESTAMP`, with `.gz` or
-//! `.zst` behind that if they are compressed. Where a file is there in both forms, as in the middle
-//! of being compressed, the plain one counts.
+//! Where a file is there in two forms, as in the middle of being compressed, the plain one counts.
+//! What rotated files are called, `names` knows.
 //!
 //! Must never: open anything but a regular file, hold more of one than a block.
 
@@ -14,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-/// Higher numbers are not ours: `PATH.20260101` is what logrotate writes.
-const NUMBER_MAX: u32 = 100_000;
+use super::names::Suffix;
+use crate::config::Compression;
 
 /// Most memory that reading one compressed file may take for its window.
 const WINDOW_MAX: u64 = 8 * 1024 * 1024;
@@ -40,14 +39,6 @@ pub(super) struct Piece {
     pub modified: i64,
 }
 
-/// What stands behind `PATH.`; greater is older.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Age {
-    Number(u32),
-    /// Digits of a moment, and which one of several it is; a later one is younger.
-    Moment(std::cmp::Reverse<(Vec<u8>, u32)>),
-}
-
 /// The files of a log, oldest first. The last one is that at its path, if there is one.
 pub(super) fn pieces(path: &Path) -> io::Result<Vec<Piece>> {
     let directory = match path.parent() {
@@ -56,12 +47,17 @@ pub(super) fn pieces(path: &Path) -> io::Result<Vec<Piece>> {
     };
     let mut prefix = path.file_name().unwrap_or_default().as_bytes().to_vec();
     prefix.push(b'.');
-    let mut aged: Vec<(Age, Form, PathBuf)> = Vec::new();
+    let mut aged = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let name = entry?.file_name();
         let suffix = name.as_bytes().strip_prefix(prefix.as_slice());
-        if let Some((age, form)) = suffix.and_then(read_suffix) {
-            aged.push((age, form, directory.join(&name)));
+        if let Some(suffix) = suffix.and_then(Suffix::parse) {
+            let form = match suffix.packing {
+                None => Form::Plain,
+                Some(Compression::Gzip) => Form::Gzip,
+                Some(Compression::Zstd) => Form::Zstd,
+            };
+            aged.push((suffix.place.age(), form, directory.join(&name)));
         }
     }
     aged.sort();
@@ -158,39 +154,6 @@ impl Read for Frames {
     }
 }
 
-fn read_suffix(suffix: &[u8]) -> Option<(Age, Form)> {
-    let (age, form) = if let Some(age) = suffix.strip_suffix(b".gz") {
-        (age, Form::Gzip)
-    } else if let Some(age) = suffix.strip_suffix(b".zst") {
-        (age, Form::Zstd)
-    } else {
-        (suffix, Form::Plain)
-    };
-    let digits = age.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if digits == age.len() {
-        let number = std::str::from_utf8(age).ok()?.parse().ok()?;
-        return (1..=NUMBER_MAX)
-            .contains(&number)
-            .then_some((Age::Number(number), form));
-    }
-    // `20261125T093000`, `20261125-093000`, perhaps with a fraction or number behind.
-    let (day, rest) = age.split_at_checked(8)?;
-    let marks = |byte: &u8| byte.is_ascii_digit() || b"T-_.:Z+".contains(byte);
-    let is_moment = digits == day.len() && rest.len() >= 5 && rest.iter().all(marks);
-    let (moment, again) = match age.iter().position(|byte| *byte == b'Z') {
-        Some(end) => age.split_at(end + 1),
-        None => (age, &b""[..]),
-    };
-    let again = std::str::from_utf8(again.strip_prefix(b"-").unwrap_or_default()).ok()?;
-    let again = again.parse().unwrap_or(0);
-    is_moment.then(|| {
-        (
-            Age::Moment(std::cmp::Reverse((moment.to_vec(), again))),
-            form,
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,8 +173,9 @@ mod tests {
             "a.log.bak",
             "a.log.1.tmp",
             "b.log.1",
-            "a.log.20261125T093000.gz",
-            "a.log.20261124-235959",
+            "a.log.20261125T093000Z-10.gz",
+            "a.log.20261125T093000Z-9",
+            "a.log.20261124T235959Z",
             "a.log.20261126T093000Z-10",
             "a.log.20261126T093000Z",
             "a.log.20261126T093000Z-9.zst",
@@ -227,14 +191,15 @@ mod tests {
         assert_eq!(
             names,
             [
-                "a.log.20261124-235959",
-                "a.log.20261125T093000.gz",
-                "a.log.20261126T093000Z",
-                "a.log.20261126T093000Z-9.zst",
-                "a.log.20261126T093000Z-10",
                 "a.log.10.zst",
                 "a.log.2",
                 "a.log.1",
+                "a.log.20261124T235959Z",
+                "a.log.20261125T093000Z-9",
+                "a.log.20261125T093000Z-10.gz",
+                "a.log.20261126T093000Z",
+                "a.log.20261126T093000Z-9.zst",
+                "a.log.20261126T093000Z-10",
                 "a.log",
             ]
         );

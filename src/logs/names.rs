@@ -60,7 +60,8 @@ impl Suffix {
         name.into()
     }
 
-    fn parse(text: &[u8]) -> Option<Suffix> {
+    /// What follows the name and a point.
+    pub fn parse(text: &[u8]) -> Option<Suffix> {
         let text = std::str::from_utf8(text).ok()?;
         let packed = [Compression::Gzip, Compression::Zstd]
             .into_iter()
@@ -95,7 +96,7 @@ impl Place {
     }
 
     /// Smaller is younger. Numbers come from before somebody asked for moments.
-    fn age(self) -> (bool, i64, i64) {
+    pub fn age(self) -> (bool, i64, i64) {
         match self {
             Place::Stamp(moment, again) => (false, -moment, -i64::from(again)),
             Place::Number(number) => (true, number.into(), 0),
