@@ -58,7 +58,7 @@ pub fn events_per_second(count: usize) -> f64 {
             processes: group
                 .processes
                 .into_iter()
-                .map(|process| (process.name, process.policy))
+                .map(|process| (process.name.clone(), process.policy.clone()))
                 .collect(),
         })
         .collect();

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -152,8 +153,8 @@ pub struct GroupConfig {
     pub priority: i64,
     /// What sort of group.
     pub kind: GroupKind,
-    /// Its processes in starting order.
-    pub processes: Vec<ProcessConfig>,
+    /// Its processes in starting order; shared with whoever runs them.
+    pub processes: Vec<Arc<ProcessConfig>>,
 }
 
 /// What sort of group, with the options only that sort has.

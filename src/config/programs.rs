@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::destination::{self, Destination, SyslogStyle};
 use super::environment::environment;
@@ -23,7 +24,7 @@ pub(super) struct Program {
     pub name: String,
     pub kind: GroupKind,
     pub priority: i64,
-    pub processes: Vec<ProcessConfig>,
+    pub processes: Vec<Arc<ProcessConfig>>,
 }
 
 /// What all programs get from the rest of the file.
@@ -61,7 +62,7 @@ pub(super) fn program<'a>(
     scope.words.insert("program_name", name.clone());
     scope.words.insert("group_name", group.to_owned());
     let common = Common::read(reader, &scope, of_processes);
-    let mut processes: Vec<ProcessConfig> = Vec::new();
+    let mut processes: Vec<Arc<ProcessConfig>> = Vec::new();
     if reader.entry(&scope, "command").is_none() {
         let words = format!(
             "program section {} does not specify a command",
@@ -87,7 +88,7 @@ pub(super) fn program<'a>(
                 "a name of its own for each process",
             );
         } else {
-            processes.push(process);
+            processes.push(Arc::new(process));
         }
     }
     processes.sort_by(|a, b| (a.policy.priority, &a.name).cmp(&(b.policy.priority, &b.name)));

@@ -1,6 +1,7 @@
 //! The whole of a configuration: files into a document, sections into a [`Config`].
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -123,7 +124,10 @@ fn with_command(mut config: Config, source: &Source) -> Config {
             .iter_mut()
             .flat_map(|group| &mut group.processes);
         for process in processes {
-            process.launch.command.clone_from(&single.command);
+            Arc::make_mut(process)
+                .launch
+                .command
+                .clone_from(&single.command);
         }
     }
     config

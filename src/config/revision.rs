@@ -237,7 +237,7 @@ mod tests {
             overrides: Default::default(),
         };
         let config = load(&host, &source).unwrap().config;
-        config.groups[0].processes[0].clone()
+        (*config.groups[0].processes[0]).clone()
     }
 
     #[test]

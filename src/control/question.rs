@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_std::channel::Sender;
 
@@ -298,7 +299,7 @@ pub struct ConfiguredView {
     /// Its group is in the fleet.
     pub in_use: bool,
     /// Its options.
-    pub config: ProcessConfig,
+    pub config: Arc<ProcessConfig>,
     /// The file of its standard output while it is in use, or empty.
     pub stdout_logfile: String,
     /// The file of its standard error while it is in use, or empty.

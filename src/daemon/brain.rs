@@ -118,6 +118,7 @@ pub struct Brain {
 
 /// Runs a brain to its end: the whole life of the process.
 pub fn run_brain(link: Link, inheritance: Inheritance) -> ExitCode {
+    launch::share_one_heap();
     let code = match async_std::task::block_on(live(link, inheritance)) {
         Ok(code) => code,
         Err(reason) => {

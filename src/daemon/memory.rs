@@ -20,6 +20,7 @@ use super::sentences::{self, say};
 use crate::config::{GroupConfig, SupervisordConfig};
 use crate::fleet::{self, ProcessId};
 use crate::keeper::{ParkKey, blob};
+use crate::launch;
 
 /// Raised when a brain could no longer read what an older one wrote.
 pub const STRUCTURE_VERSION: u32 = 3;
@@ -115,6 +116,9 @@ impl Brain {
                 "keeping the structure for a successor: {error}; a crash now would forget changes"
             )));
         }
+        // It changes after a configuration was read and compared, which takes far more memory than
+        // it leaves in use.
+        launch::give_back_memory();
     }
 
     /// Records a process with the run it has.

@@ -1,5 +1,7 @@
 //! Performs what the fleet decides. One small function per action; nothing is decided here.
 
+use std::sync::Arc;
+
 use super::brain::Brain;
 use super::files;
 use super::processes::{Process, RunId, stream_of};
@@ -122,7 +124,7 @@ impl Brain {
         self.announce(events::Event::GroupRemoved { group });
     }
 
-    fn add_process(&mut self, id: ProcessId, name: ProcessName, config: ProcessConfig) {
+    fn add_process(&mut self, id: ProcessId, name: ProcessName, config: Arc<ProcessConfig>) {
         let files = files::settle(&name.process, &config, &self.supervisord);
         let process = Process {
             name,
@@ -220,7 +222,7 @@ impl Brain {
         self.structure_changed = true;
     }
 
-    fn incoming_process(&self, name: &ProcessName) -> Option<ProcessConfig> {
+    fn incoming_process(&self, name: &ProcessName) -> Option<Arc<ProcessConfig>> {
         let mut processes = self.incoming.get(&name.group)?.processes.iter();
         let config = processes.find(|one| one.name == name.process);
         if config.is_none() {

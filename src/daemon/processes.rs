@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +74,7 @@ pub struct Process {
     /// Its name.
     pub name: ProcessName,
     /// Its configuration.
-    pub config: ProcessConfig,
+    pub config: Arc<ProcessConfig>,
     /// Files of its two streams, AUTO names settled; `None` discards.
     pub files: [Option<PathBuf>; 2],
     /// Its slot in the ledger.
