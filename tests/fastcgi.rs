@@ -112,6 +112,15 @@ fn a_unix_socket_is_shared_and_kept() {
     lab.wait_main_log(&format!("INFO Closing socket unix://{}", file.display()));
     lab.expect("start web:w1", 0, "web:w1: started\n");
     request(file.to_str().unwrap());
+
+    // Another path: the old one goes with its group.
+    let text = lab.read("supervisord.conf");
+    lab.write("supervisord.conf", &text.replace("web.sock", "new.sock"));
+    assert_eq!(lab.ctl("update").code, 0);
+    lab.wait_state("web:w1", "RUNNING");
+    assert!(!file.exists());
+    let file = lab.path("new.sock");
+    request(file.to_str().unwrap());
     lab.shut_down();
     assert!(!file.exists());
 }

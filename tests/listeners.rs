@@ -344,7 +344,7 @@ fn transcript(subject: Subject) -> Vec<String> {
          events=PROCESS_STATE,PROCESS_GROUP,SUPERVISOR_STATE_CHANGE,REMOTE_COMMUNICATION,\
          PROCESS_COMMUNICATION\n\
          [program:a]\ncommand=sleep 1000\nautostart=false\n\
-         [program:fails]\ncommand=sh -c 'exit 3'\nautostart=false\nstartretries=1\n\
+         [program:fails]\ncommand=sh -c 'exit 3'\nautostart=false\nstartretries=1\nstartsecs=10\n\
          [program:ends]\ncommand=sh -c 'sleep 1.2; exit 5'\nautostart=false\nautorestart=false\n\
          exitcodes=5\n\
          [group:g]\nprograms=x,y\n\

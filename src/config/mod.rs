@@ -47,6 +47,7 @@ pub use host::{Host, RealHost, User};
 pub use logfile::{Compression, LogFileConfig, Owner, RotatePeriod, RotateSuffix};
 pub use model::*;
 pub use options::sample;
+pub use python::bytes_repr;
 pub use read::{Loaded, Override, Single, Source, load};
 pub use revision::OptionChange;
 pub use search::default_socket;

@@ -92,6 +92,13 @@ pub(super) fn program<'a>(
         }
     }
     processes.sort_by(|a, b| (a.policy.priority, &a.name).cmp(&(b.policy.priority, &b.name)));
+    if prefix == "eventlistener" {
+        // Its standard output is its side of a dialogue and no output.
+        for process in &mut processes {
+            process.stdout.capture_maxbytes = 0;
+            process.stdout.events_enabled = false;
+        }
+    }
     scope.numbers.clear();
     scope.suffixed = false;
     let kind = match prefix {

@@ -102,6 +102,33 @@ pub fn repr(text: &str) -> String {
     out
 }
 
+/// `repr()` of bytes.
+pub fn bytes_repr(bytes: &[u8]) -> String {
+    let has = |quote: &u8| bytes.contains(quote);
+    let quote = if has(&b'\'') && !has(&b'"') {
+        '"'
+    } else {
+        '\''
+    };
+    let mut text = format!("b{quote}");
+    for byte in bytes {
+        match byte {
+            b'\n' => text.push_str("\\n"),
+            b'\r' => text.push_str("\\r"),
+            b'\t' => text.push_str("\\t"),
+            b'\\' => text.push_str("\\\\"),
+            b' '..=b'~' if char::from(*byte) == quote => {
+                text.push('\\');
+                text.push(quote);
+            }
+            b' '..=b'~' => text.push(char::from(*byte)),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    text.push(quote);
+    text
+}
+
 /// Whether Python prints a character as it is. The standard library only tells through its own
 /// escaping, which leaves combining marks alone everywhere but at the start of a text.
 fn is_printable(c: char) -> bool {
@@ -157,6 +184,19 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(repr(text), expected);
+        }
+    }
+
+    #[test]
+    fn representations_of_bytes() {
+        let table: &[(&[u8], &str)] = &[
+            (b"a", "b'a'"),
+            (b"'", "b\"'\""),
+            (b"'\"", "b'\\'\"'"),
+            (b"\"\t\r\n\\\x7f\xe9", "b'\"\\t\\r\\n\\\\\\x7f\\xe9'"),
+        ];
+        for (bytes, shown) in table {
+            assert_eq!(bytes_repr(bytes), *shown);
         }
     }
 }

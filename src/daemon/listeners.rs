@@ -26,8 +26,9 @@ use crate::fleet::{Event, ProcessId, Request, Selector, Stamp, State, Ticket};
 use crate::keeper::Slate;
 use crate::launch;
 
-/// Bytes of events of one pool that are remembered while they wait.
-const REMEMBERED_MAX: usize = 256 * 1024;
+/// Bytes of events of one pool that are remembered while they wait: all of a buffer of usual size. They
+/// are written down at every step, so this is a price that every event pays.
+const REMEMBERED_MAX: usize = 16 * 1024;
 
 /// Lost events that are named one by one in a second; more are counted.
 const NAMED_MAX: u32 = 20;

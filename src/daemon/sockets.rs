@@ -29,7 +29,7 @@ pub type SocketName = (String, String);
 /// An open socket.
 #[derive(Debug)]
 pub struct Socket {
-    url: String,
+    config: FastCgiConfig,
     listener: OwnedFd,
     /// It is parked under the number of the process it was opened for.
     number: u32,
@@ -50,8 +50,13 @@ impl Brain {
             kind: SpawnFailureKind::Other,
             text: format!("could not create FastCGI socket {}: {error}", config.socket),
         };
-        if let Some(socket) = self.sockets.get(&name) {
-            return socket.listener.try_clone().map(Some).map_err(failed);
+        match self.sockets.get(&name) {
+            Some(socket) if socket.config == config => {
+                return socket.listener.try_clone().map(Some).map_err(failed);
+            }
+            // The group was replaced by one with another socket.
+            Some(_) => self.close_socket(&name),
+            None => {}
         }
         say(sentences::information(format!(
             "Creating socket {}",
@@ -60,7 +65,7 @@ impl Brain {
         let listener = open(&config, self.processes.get(&id)).map_err(failed)?;
         let socket = Socket {
             file: file_of(&config.socket),
-            url: config.socket.clone(),
+            config: config.clone(),
             number: id.0,
             listener,
         };
@@ -77,7 +82,7 @@ impl Brain {
             Some((name, config)) => {
                 let socket = Socket {
                     file: file_of(&config.socket),
-                    url: config.socket,
+                    config,
                     listener,
                     number,
                 };
@@ -101,19 +106,24 @@ impl Brain {
         let idle = self.sockets.keys().filter(|name| !is_wanted(name));
         let idle: Vec<SocketName> = idle.cloned().collect();
         for name in idle {
-            if let Some(socket) = self.sockets.remove(&name) {
-                say(sentences::information(format!(
-                    "Closing socket {}",
-                    socket.url
-                )));
-                self.unpark_socket(socket.number);
-                if let Some((path, inode)) = &socket.file {
-                    let ours = std::fs::symlink_metadata(path).is_ok_and(|it| it.ino() == *inode);
-                    if ours && let Err(error) = std::fs::remove_file(path) {
-                        let path = path.display();
-                        say(sentences::warning(format!("removing {path}: {error}")));
-                    }
-                }
+            self.close_socket(&name);
+        }
+    }
+
+    fn close_socket(&mut self, name: &SocketName) {
+        let Some(socket) = self.sockets.remove(name) else {
+            return;
+        };
+        say(sentences::information(format!(
+            "Closing socket {}",
+            socket.config.socket
+        )));
+        self.unpark_socket(socket.number);
+        if let Some((path, inode)) = &socket.file {
+            let ours = std::fs::symlink_metadata(path).is_ok_and(|it| it.ino() == *inode);
+            if ours && let Err(error) = std::fs::remove_file(path) {
+                let path = path.display();
+                say(sentences::warning(format!("removing {path}: {error}")));
             }
         }
     }

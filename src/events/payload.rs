@@ -2,9 +2,8 @@
 //!
 //! Bytes that are not UTF-8 become `Undecodable: b'…'`, as Python writes bytes.
 
-use std::fmt::Write;
-
 use super::event::{Event, Output, StateChange};
+use crate::config::bytes_repr;
 use crate::fleet::State;
 
 impl Event {
@@ -60,36 +59,8 @@ fn writer(output: &Output) -> String {
 pub(super) fn text(data: &[u8]) -> String {
     match std::str::from_utf8(data) {
         Ok(text) => text.to_owned(),
-        Err(_) => format!("Undecodable: {}", bytes_as_python_shows_them(data)),
+        Err(_) => format!("Undecodable: {}", bytes_repr(data)),
     }
-}
-
-/// Python's `repr` of bytes.
-fn bytes_as_python_shows_them(data: &[u8]) -> String {
-    let quote = if data.contains(&b'\'') && !data.contains(&b'"') {
-        '"'
-    } else {
-        '\''
-    };
-    let mut shown = format!("b{quote}");
-    for byte in data {
-        let character = char::from(*byte);
-        match byte {
-            b'\n' => shown.push_str("\\n"),
-            b'\r' => shown.push_str("\\r"),
-            b'\t' => shown.push_str("\\t"),
-            b'\\' => shown.push_str("\\\\"),
-            _ if character == quote => {
-                shown.push('\\');
-                shown.push(quote);
-            }
-            0x20..=0x7e => shown.push(character),
-            // Writing to a String cannot fail.
-            _ => _ = write!(shown, "\\x{byte:02x}"),
-        }
-    }
-    shown.push(quote);
-    shown
 }
 
 #[cfg(test)]
@@ -204,19 +175,6 @@ mod tests {
         for (event, kind, payload) in table {
             assert_eq!(event.kind().name(), kind);
             assert_eq!(event.payload(), payload, "{kind}");
-        }
-    }
-
-    #[test]
-    fn bytes_look_as_in_python() {
-        let table: &[(&[u8], &str)] = &[
-            (b"a", "b'a'"),
-            (b"'", "b\"'\""),
-            (b"'\"", "b'\\'\"'"),
-            (b"\"\t\r\n\\\x7f\xe9", "b'\"\\t\\r\\n\\\\\\x7f\\xe9'"),
-        ];
-        for (bytes, shown) in table {
-            assert_eq!(bytes_as_python_shows_them(bytes), *shown);
         }
     }
 }

@@ -15,7 +15,7 @@ use flexi_logger::{DeferredNow, ErrorChannel, LogSpecification, Logger, LoggerHa
 use log::{Level, LevelFilter, Record};
 
 use super::syslog::Syslog;
-use crate::config::LogLevel;
+use crate::config::{LogLevel, bytes_repr};
 
 /// Targets that carry the two levels `log` does not have.
 const CRITICAL: &str = "critical";
@@ -70,7 +70,7 @@ pub fn repeat(name: &str, mut piece: &[u8]) {
         let (now, later) = piece.split_at(record_length(piece));
         match std::str::from_utf8(now) {
             Ok(text) => log::debug!("{name} output:\n{text}"),
-            Err(_) => log::debug!("{name} output:\nUndecodable: {}", bytes_literal(now)),
+            Err(_) => log::debug!("{name} output:\nUndecodable: {}", bytes_repr(now)),
         }
         piece = later;
     }
@@ -87,33 +87,6 @@ fn record_length(piece: &[u8]) -> usize {
     let begins_character = |at: &usize| !CONTINUATION.contains(&piece[*at]);
     let at = (RECORD_MAX - 3..=RECORD_MAX).rev().find(begins_character);
     at.unwrap_or(RECORD_MAX)
-}
-
-/// `repr()` of bytes.
-fn bytes_literal(bytes: &[u8]) -> String {
-    let has = |quote: &u8| bytes.contains(quote);
-    let quote = if has(&b'\'') && !has(&b'"') {
-        '"'
-    } else {
-        '\''
-    };
-    let mut text = format!("b{quote}");
-    for byte in bytes {
-        match byte {
-            b'\n' => text.push_str("\\n"),
-            b'\r' => text.push_str("\\r"),
-            b'\t' => text.push_str("\\t"),
-            b'\\' => text.push_str("\\\\"),
-            b' '..=b'~' if char::from(*byte) == quote => {
-                text.push('\\');
-                text.push(quote);
-            }
-            b' '..=b'~' => text.push(char::from(*byte)),
-            _ => text.push_str(&format!("\\x{byte:02x}")),
-        }
-    }
-    text.push(quote);
-    text
 }
 
 /// Only our own lines: the runtime's are of no use to an operator.
@@ -223,7 +196,7 @@ mod tests {
             (b"\"it's\" \\", r#"b'"it\'s" \\'"#),
         ];
         for (bytes, shown) in table {
-            assert_eq!(bytes_literal(bytes), *shown);
+            assert_eq!(bytes_repr(bytes), *shown);
         }
     }
 }
