@@ -95,8 +95,8 @@ pub(super) fn program<'a>(
     if prefix == "eventlistener" {
         // Its standard output is its side of a dialogue and no output.
         for process in &mut processes {
-            process.stdout.capture_maxbytes = 0;
-            process.stdout.events_enabled = false;
+            Arc::make_mut(process).stdout.capture_maxbytes = 0;
+            Arc::make_mut(process).stdout.events_enabled = false;
         }
     }
     scope.numbers.clear();
