@@ -254,6 +254,8 @@ impl Lab {
             .current_dir(self.directory.path())
             .env(MARKER, &self.marker)
             .env("LC_ALL", "C.UTF-8")
+            // Meant for the tests, and not for what they try.
+            .env_remove("APPCTL_TEST_EVERYTHING")
             .stdin(Stdio::null());
     }
 
