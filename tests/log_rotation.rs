@@ -33,13 +33,13 @@ fn files_end_behind_the_line_that_fills_them() {
             .split_last()
             .map(|(l, c)| (l.clone(), c.to_vec()))
             .unwrap();
-        assert!(closed.len() > 30, "{} files", closed.len());
+        assert!(closed.len() >= 10, "{} files", closed.len());
         for file in closed {
             let bytes = fs::read(&file).unwrap();
             assert!(bytes.ends_with(b"\n"), "{} ends in a line", file.display());
-            // Full, and by no more than the line that filled it.
-            let excess = bytes.len() - 30 * 1024;
-            assert!(excess < "200000\n".len(), "{}: {excess}", file.display());
+            // Full, and by no more than what came at once.
+            assert!(bytes.len() >= 30 * 1024, "{}", file.display());
+            assert!(bytes.len() < (30 + 64) * 1024, "{}", file.display());
         }
     }
 }
@@ -67,9 +67,10 @@ fn what_has_no_lines_flows_and_is_rotated_within_the_tolerance() {
         .iter()
         .map(|file| fs::metadata(file).unwrap().len())
         .collect();
-    assert_eq!(sizes.iter().sum::<u64>(), 3 + 300_000 + 1, "{sizes:?}");
-    let closed = &sizes[..sizes.len() - 1];
-    assert!(closed.iter().all(|size| *size == 40 * 1024), "{sizes:?}");
+    // The last of them ends with the line.
+    let full = (20 + 64) * 1024;
+    let rest = 3 + 300_000 + 1 - 3 * full;
+    assert_eq!(sizes, [full, full, full, rest, 0]);
 }
 
 #[test]
@@ -154,7 +155,7 @@ fn compressed_files_hold_every_line_and_are_made_in_the_background() {
                 && !lab.path("a.log.packing").exists()
         });
         let names = archives(&lab, "a.log");
-        assert!(names.len() > 40, "{names:?}");
+        assert!(names.len() > 15, "{names:?}");
         let mut text = String::new();
         for name in names.iter().rev() {
             text += &unpacked(&lab, name);
@@ -187,7 +188,10 @@ fn a_kill_while_compressing_loses_nothing() {
             successor != 0 && successor != brain && lab.ctl("pid").code == 0
         });
     }
-    lab.wait_text("a.log", "\n600000\n");
+    // It may have filled its file.
+    lab.until("the last line is there", |lab| {
+        lab.appctl("logs --no-prefix -n 1 a").out == "600000\n"
+    });
     assert_eq!(lab.appctl("rotate a").code, 0);
     lab.until("everything is compressed", |lab| {
         let names = archives(lab, "a.log");
@@ -235,7 +239,9 @@ fn old_files_go_by_age_and_by_total_size() {
     }
     lab.until("as many are left as may be", |lab| {
         let (total, named) = (archives(lab, "total.log"), archives(lab, "named.log"));
-        (4..=5).contains(&total.len()) && named.len() == 3
+        let size = |name: &String| fs::metadata(lab.path(name)).map_or(0, |about| about.len());
+        let together = total.iter().map(size).sum::<u64>();
+        !total.is_empty() && together <= 300 * 1024 && named.len() == 3
     });
     for log in ["total.log", "named.log"] {
         let names = archives(&lab, log);

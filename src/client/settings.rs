@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::connect::Address;
 use super::output;
-use crate::config::{
-    self, Diagnostics, Host, RealHost, ServerAddress, Severity, Source, SupervisorctlConfig,
-};
+use crate::config::{self, Diagnostics, Host, RealHost, Severity, Source, SupervisorctlConfig};
 
 /// `appctl check`: no problem.
 const GOOD: u8 = 0;
@@ -25,29 +23,22 @@ pub fn supervisorctl(file: Option<&Path>, argv0: &str) -> Result<SupervisorctlCo
     config::load_supervisorctl(&host, file.as_deref()).map_err(|diagnostics| sentence(&diagnostics))
 }
 
-/// Where the daemon of this configuration file listens: the first unix socket of the file, else
-/// the default that the daemon computes as well.
+/// Where the daemon of this configuration file listens: the first unix socket of the file, else the
+/// one that `[supervisorctl]` names, else the default that the daemon computes as well.
 pub fn address(file: Option<&Path>, argv0: &str) -> Result<Address, String> {
     let host = RealHost;
     let Some(file) = find(file, argv0, &host)? else {
         return Ok(Address::Unix(config::default_socket(&host)));
     };
-    let source = Source {
-        single: None,
-        file: Some(file),
-        overrides: Vec::new(),
+    let first = config::first_socket(&host, &file).map_err(|diagnostics| sentence(&diagnostics))?;
+    let named = || {
+        let config = config::load_supervisorctl(&host, Some(&file)).ok()?;
+        let path = config.serverurl.strip_prefix("unix://")?;
+        Some(PathBuf::from(path))
     };
-    let loaded = config::load(&host, &source).map_err(|diagnostics| sentence(&diagnostics))?;
-    let first = loaded
-        .config
-        .servers
-        .into_iter()
-        .find_map(|server| match server.address {
-            ServerAddress::Unix { path, .. } => Some(path),
-            ServerAddress::Inet { .. } => None,
-        });
+    let socket = first.or_else(named);
     Ok(Address::Unix(
-        first.unwrap_or_else(|| config::default_socket(&host)),
+        socket.unwrap_or_else(|| config::default_socket(&host)),
     ))
 }
 

@@ -51,5 +51,6 @@ pub use python::bytes_repr;
 pub use read::{Loaded, Override, Single, Source, load};
 pub use revision::OptionChange;
 pub use search::default_socket;
+pub use servers::first_socket;
 pub use signal::SignalProblem;
 pub use supervisorctl::load_supervisorctl;

@@ -1,5 +1,12 @@
 //! The sections `[inet_http_server]` and `[unix_http_server]`, and the address told to programs.
 
+use std::path::{Path, PathBuf};
+
+use super::diagnostic::Diagnostics;
+use super::environment::environment;
+use super::files::read_files;
+use super::host::Host;
+use super::ini::Document;
 use super::model::{ServerAddress, ServerConfig};
 use super::paths;
 use super::reader::{Reader, Scope};
@@ -91,6 +98,35 @@ fn unix_address<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> Option<Server
         mode,
         owner,
     })
+}
+
+/// The first unix socket that a file names; `None` if it names none. For a client in search of the
+/// daemon: what is wrong with the rest of the file, which somebody may be working on, is no reason
+/// not to find it. The error is for a file that cannot be read, or whose socket cannot.
+pub fn first_socket(host: &dyn Host, file: &Path) -> Result<Option<PathBuf>, Diagnostics> {
+    let mut diagnostics = Diagnostics::new();
+    let document = Document::merge(read_files(host, file, &mut diagnostics));
+    let mut reader = Reader {
+        host,
+        document: &document,
+        environment: host.environment(),
+        diagnostics,
+    };
+    if let Some(section) = document.section("supervisord") {
+        let variables = reader.text(&Scope::of(section), "environment");
+        let variables = variables.and_then(|text| environment(&text).ok());
+        reader.environment.extend(variables.unwrap_or_default());
+    }
+    let found = servers(&mut reader)
+        .into_iter()
+        .find_map(|server| match server.address {
+            ServerAddress::Unix { path, .. } => Some(path),
+            ServerAddress::Inet { .. } => None,
+        });
+    match found {
+        None if reader.diagnostics.error_count() > 0 => Err(reader.diagnostics),
+        found => Ok(found),
+    }
 }
 
 /// What programs are told of where to reach us: the first unix socket, else the first port.

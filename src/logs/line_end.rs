@@ -1,19 +1,20 @@
 //! Where a file that is to be rotated may end: behind a line, if one ends soon enough. Pure.
 //!
-//! A file is closed behind the first line that takes it to its limit, as Supervisor does for a
-//! program that writes line by line. Lines that do not end (a progress bar, binary output) flow
-//! into the file as they come, until it exceeds its limit by the tolerance.
+//! What a program wrote at once stays together, as in Supervisor: a file is closed behind the output
+//! that takes it to its limit, or behind the last line that ends in it, if it is in the middle of
+//! one. Lines that do not end (a progress bar, binary output) flow into the file as they come,
+//! until it exceeds its limit by the tolerance.
 
-/// Bytes by which a file may exceed its limit while the end of a line is waited for. A limit that
-/// is smaller than this is at most doubled.
+/// Bytes by which a file may exceed its limit while the end of a line is waited for: as much as is
+/// taken at once, so that a line that came as a whole stays whole.
 pub const TOLERANCE: u64 = 64 * 1024;
 
 /// The point at which a file is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// At the first end of a line where the file is at least this large.
+    /// At the end of a line where the file is at least this large.
     pub from: u64,
-    /// Here at the latest.
+    /// Here at the latest, if no line ends.
     pub until: u64,
 }
 
@@ -23,7 +24,7 @@ impl Limit {
         let maxbytes = u64::try_from(maxbytes).ok().filter(|size| *size > 0)?;
         Some(Limit {
             from: maxbytes,
-            until: maxbytes.saturating_add(maxbytes.min(TOLERANCE)),
+            until: maxbytes.saturating_add(TOLERANCE),
         })
     }
 
@@ -51,14 +52,14 @@ impl Limit {
         // A line that ends here has to reach the limit with its newline.
         let skipped =
             usize::try_from(self.from.saturating_sub(size).saturating_sub(1)).unwrap_or(usize::MAX);
-        let line_end = bytes
-            .get(skipped..)
-            .and_then(|rest| rest.iter().position(|byte| *byte == b'\n'))
-            .map(|found| skipped + found + 1);
-        let last = usize::try_from(self.until.saturating_sub(size)).unwrap_or(usize::MAX);
-        match line_end {
-            Some(end) if end <= last || last == 0 => Some(end),
-            _ => (last <= bytes.len()).then_some(last),
+        let is_end = |byte: &u8| *byte == b'\n';
+        let rest = bytes.get(skipped..).unwrap_or_default();
+        let first = rest.iter().position(is_end).map(|at| skipped + at + 1);
+        let last = rest.iter().rposition(is_end).map(|at| skipped + at + 1);
+        let most = usize::try_from(self.until.saturating_sub(size)).unwrap_or(usize::MAX);
+        match first {
+            Some(first) if first <= most || most == 0 => last,
+            _ => (most <= bytes.len()).then_some(most),
         }
     }
 }
@@ -76,6 +77,10 @@ mod tests {
         };
         for (size, bytes, expected) in [
             (0, "1234\n6789\nx", Some(10)),
+            // What came at once stays together, up to where its last line ends.
+            (0, "1234\n6789\nab\ncd\n", Some(16)),
+            (0, "1234\n6789\nab\ncd\nefghijkl\nx", Some(25)),
+            (0, "1234567\n9abcdefghi", Some(16)),
             (0, "1234\n67890\nx", Some(11)),
             (0, "1234\n678\n", None),
             (9, "\nx", Some(1)),
@@ -85,8 +90,9 @@ mod tests {
             (10, "abcde", None),
             (10, "abcdef", Some(6)),
             (10, "abcdefghi\n", Some(6)),
-            // It was too large before: behind the first line, or at once.
-            (40, "ab\ncd\n", Some(3)),
+            (10, "abcdefghij", Some(6)),
+            // It was too large before: behind what comes, or at once if that does not end.
+            (40, "ab\ncd\n", Some(6)),
             (40, "abcd", Some(0)),
             (0, "", None),
         ] {
@@ -97,45 +103,39 @@ mod tests {
             );
         }
         let until = |maxbytes| Limit::of_size(maxbytes).map(|limit| limit.until);
-        assert_eq!(until(100), Some(200));
+        assert_eq!(until(100), Some(100 + TOLERANCE));
         assert_eq!(until(1 << 20), Some((1 << 20) + TOLERANCE));
         assert_eq!((until(0), until(-1)), (None, None));
     }
 
     proptest! {
-        /// However output is cut into chunks, its files are the same, none is larger than its
-        /// limit with the tolerance, and only overlong lines are cut.
+        /// However output comes: nothing is lost, no file is closed before its limit, and only a
+        /// line that does not end in time is cut.
         #[test]
-        fn files_do_not_depend_on_how_output_is_cut(
+        fn files_end_behind_lines_however_output_comes(
             text in "([a-z]{0,30}\n?){0,60}",
             chunks in proptest::collection::vec(1_usize..50, 1..20),
             maxbytes in 1_i64..80,
         ) {
             let limit = Limit::of_size(maxbytes).unwrap();
-            let files_of = |sizes: &mut dyn Iterator<Item = usize>| {
-                let (mut files, mut file) = (Vec::new(), Vec::new());
-                let mut rest = text.as_bytes();
-                while !rest.is_empty() {
-                    let length = sizes.next().unwrap_or(rest.len()).min(rest.len());
-                    let chunk = &rest[..length];
-                    let cut = limit.cut(file.len() as u64, chunk);
-                    let moved = cut.unwrap_or(chunk.len());
-                    file.extend_from_slice(&chunk[..moved]);
-                    rest = &rest[moved..];
-                    if cut.is_some() {
-                        files.push(std::mem::take(&mut file));
-                    }
+            let (mut files, mut file) = (Vec::new(), Vec::new());
+            let mut rest = text.as_bytes();
+            let mut sizes = chunks.iter().copied().cycle();
+            while !rest.is_empty() {
+                let chunk = &rest[..sizes.next().unwrap().min(rest.len())];
+                let cut = limit.cut(file.len() as u64, chunk);
+                let moved = cut.unwrap_or(chunk.len());
+                file.extend_from_slice(&chunk[..moved]);
+                rest = &rest[moved..];
+                if cut.is_some() {
+                    files.push(std::mem::take(&mut file));
                 }
-                files.push(file);
-                files
-            };
-            let whole = files_of(&mut std::iter::repeat(text.len()));
-            let pieces = files_of(&mut chunks.iter().copied().cycle());
-            prop_assert_eq!(&whole, &pieces);
-            prop_assert_eq!(whole.concat(), text.as_bytes());
-            for file in &whole[..whole.len() - 1] {
+            }
+            files.push(file);
+            prop_assert_eq!(files.concat(), text.as_bytes());
+            for file in &files[..files.len() - 1] {
                 let size = file.len() as u64;
-                prop_assert!(size <= limit.until);
+                prop_assert!(size >= limit.from);
                 prop_assert!(file.ends_with(b"\n") || size == limit.until);
             }
         }
