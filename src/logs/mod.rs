@@ -35,11 +35,13 @@ mod sink;
 mod splice;
 mod stall;
 mod stream;
+mod streams;
 mod strip;
 mod syslog;
 mod target;
 mod thread;
 mod tidy;
+mod upkeep;
 
 pub use excerpt::Excerpt;
 pub use format::Format;

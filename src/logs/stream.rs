@@ -285,6 +285,16 @@ impl Stream {
         &mut self.rotation
     }
 
+    /// When it wants to be looked at, whatever its sources do: to try again, to send what waits, to
+    /// close a file in the middle of a line.
+    pub fn due(&self) -> Option<Instant> {
+        let retry = self.retry.map(|(due, _)| due);
+        [retry, self.outlets.due, self.sink.closing_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
     /// How much of a source may go to the file, which ends at `end` now; nothing if it is empty.
     fn portion(
         &mut self,

@@ -4,7 +4,6 @@
 //! wall-clock rotation is due; an idle daemon never wakes it.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -13,9 +12,7 @@ use std::time::{Duration, Instant};
 
 use async_std::channel::Sender;
 use rustix::event::{Timespec, epoll};
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
-};
+use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
 
 use super::chain::Chain;
 use super::counts::Counts;
@@ -23,10 +20,12 @@ use super::excerpt::Account;
 use super::moments::Moments;
 use super::outlet::OutletNews;
 use super::plane::{Command, PlaneReport, SinkConfig, StreamId};
+use super::rotation::Wall;
 use super::sink::{Failure, Now, Sink};
 use super::splice::Stage;
 use super::stream::{Pumped, SOURCES_MAX, Source, Stream, Told};
-use super::tidy::{Background, Finding, Findings, Job};
+use super::streams::Streams;
+use super::tidy::{Background, Findings};
 use crate::config::{LogFileConfig, OnFull};
 
 const WAKE: u64 = 0;
@@ -43,19 +42,21 @@ const FINISH_TIME: Duration = Duration::from_secs(2);
 pub(super) struct Thread {
     commands: Receiver<Command>,
     wake: OwnedFd,
-    clock: OwnedFd,
+    pub(super) clock: OwnedFd,
+    /// When it will ring.
+    pub(super) clock_set_for: Option<Wall>,
     ready: OwnedFd,
     stage: Stage,
-    streams: BTreeMap<StreamId, Stream>,
+    pub(super) streams: Streams,
     owners: BTreeMap<u64, StreamId>,
     /// Sources in whose pipe the beginning of a line waits, and until when.
     held: BTreeMap<u64, Instant>,
     next_token: u64,
     reports: Sender<PlaneReport>,
     moments: Arc<Moments>,
-    background: Background,
+    pub(super) background: Background,
     counts: Arc<Counts>,
-    now: Now,
+    pub(super) now: Now,
     /// Output that is on its way to the turn.
     account: Account,
     /// Output for which there was no room there.
@@ -90,9 +91,10 @@ impl Thread {
             commands,
             wake,
             clock,
+            clock_set_for: None,
             ready,
             stage,
-            streams: BTreeMap::new(),
+            streams: Streams::default(),
             owners: BTreeMap::new(),
             held: BTreeMap::new(),
             next_token: FIRST_SOURCE,
@@ -110,6 +112,8 @@ impl Thread {
     pub fn run(mut self) {
         let mut events: Vec<epoll::Event> = Vec::with_capacity(EVENTS_MAX);
         loop {
+            self.streams.settle();
+            self.set_clock();
             let timeout = self.timeout();
             events.clear();
             let spare = rustix::buffer::spare_capacity(&mut events);
@@ -127,10 +131,10 @@ impl Thread {
                     token => self.source_ready(token),
                 }
             }
-            self.retry_stalled();
             self.pass_overdue();
-            self.flush_outlets();
-            self.close_overdue();
+            for id in self.streams.overdue(self.now.instant) {
+                self.look_at(id);
+            }
             if commanded && self.obey() {
                 return self.finish();
             }
@@ -138,23 +142,8 @@ impl Thread {
     }
 
     fn timeout(&self) -> Option<Timespec> {
-        let due = self
-            .streams
-            .values()
-            .filter_map(|stream| stream.retry)
-            .map(|(due, _)| due)
-            .chain(self.held.values().copied())
-            .chain(
-                self.streams
-                    .values()
-                    .filter_map(|stream| stream.outlets.due),
-            )
-            .chain(
-                self.streams
-                    .values()
-                    .filter_map(|stream| stream.sink.closing_deadline()),
-            )
-            .min()?;
+        let held = self.held.values().copied();
+        let due = held.chain(self.streams.next_due()).min()?;
         let wait = due.saturating_duration_since(Instant::now());
         Timespec::try_from(wait).ok()
     }
@@ -181,7 +170,7 @@ impl Thread {
 
     fn prepare(&mut self, id: StreamId, config: SinkConfig) {
         let now = self.now;
-        let result = match self.streams.get_mut(&id) {
+        let result = match self.streams.get_mut(id) {
             Some(stream) if *stream.config() == config => {
                 stream.sink.doubt();
                 stream.sink.end(now).map(drop)
@@ -195,14 +184,13 @@ impl Thread {
         if result.is_ok() {
             self.retry(id);
             self.look_after(id);
-            self.plan_clock();
         }
         self.report(PlaneReport::Prepared { stream: id, result });
     }
 
     fn attach(&mut self, id: StreamId, generation: u64, pipe: OwnedFd) {
         let now = self.now;
-        if let Entry::Vacant(vacant) = self.streams.entry(id) {
+        if self.streams.get(id).is_none() {
             // Its file could not be opened: read and discard, so that the program can go on.
             let discard = SinkConfig {
                 path: None,
@@ -220,9 +208,10 @@ impl Thread {
                 return;
             };
             let count = self.counts.of(id);
-            vacant.insert(Stream::new(id, sink, self.moments.clone(), count));
+            let stream = Stream::new(id, sink, self.moments.clone(), count);
+            self.streams.insert(id, stream);
         }
-        let Some(stream) = self.streams.get_mut(&id) else {
+        let Some(stream) = self.streams.get_mut(id) else {
             return;
         };
         let token = self.next_token;
@@ -256,7 +245,7 @@ impl Thread {
         let Some(id) = self.owners.get(&token).copied() else {
             return;
         };
-        let found = self.streams.get(&id).and_then(|stream| {
+        let found = self.streams.get(id).and_then(|stream| {
             stream
                 .sources
                 .iter()
@@ -269,7 +258,7 @@ impl Thread {
 
     fn pump(&mut self, id: StreamId, index: usize) -> Pumped {
         let now = self.now;
-        let Some(stream) = self.streams.get_mut(&id) else {
+        let Some(stream) = self.streams.get_mut(id) else {
             return Pumped::Empty;
         };
         let (pumped, failure) = stream.pump(index, &mut self.stage, now);
@@ -337,20 +326,31 @@ impl Thread {
         }
     }
 
-    /// Sends what outlets did not take before.
-    fn flush_outlets(&mut self) {
-        let now = self.now;
-        let due = |stream: &Stream| stream.outlets.due.is_some_and(|due| due <= now.instant);
-        let due = self.streams.iter().filter(|(_, stream)| due(stream));
-        let due: Vec<StreamId> = due.map(|(id, _)| *id).collect();
-        for id in due {
+    /// Does what a stream has waited for.
+    fn look_at(&mut self, id: StreamId) {
+        let now = self.now.instant;
+        let Some(stream) = self.streams.get_mut(id) else {
+            return;
+        };
+        let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+        let retries = is_due(stream.retry.map(|(due, _)| due));
+        let flushes = is_due(stream.outlets.due);
+        let closes = is_due(stream.sink.closing_deadline());
+        if retries {
+            self.retry(id);
+        }
+        if flushes {
             self.flush_outlets_of(id);
+        }
+        if closes {
+            self.close(id);
         }
     }
 
+    /// Sends what outlets did not take before.
     fn flush_outlets_of(&mut self, id: StreamId) {
         let now = self.now;
-        let stream = self.streams.get_mut(&id);
+        let stream = self.streams.get_mut(id);
         match stream.and_then(|stream| stream.outlets.flush(now)) {
             Some(OutletNews::Troubled(text)) => {
                 self.report(PlaneReport::Stalled { stream: id, text });
@@ -364,7 +364,7 @@ impl Thread {
     }
 
     fn tell_drained(&mut self, id: StreamId, index: usize) {
-        let Some(stream) = self.streams.get_mut(&id) else {
+        let Some(stream) = self.streams.get_mut(id) else {
             return;
         };
         let Some(source) = stream.sources.get_mut(index) else {
@@ -381,7 +381,7 @@ impl Thread {
     }
 
     fn end_source(&mut self, id: StreamId, index: usize) {
-        let Some(stream) = self.streams.get_mut(&id) else {
+        let Some(stream) = self.streams.get_mut(id) else {
             return;
         };
         let source = stream.sources.remove(index);
@@ -395,7 +395,7 @@ impl Thread {
     }
 
     fn drain(&mut self, id: StreamId, generation: u64) {
-        let found = self.streams.get_mut(&id).and_then(|stream| {
+        let found = self.streams.get_mut(id).and_then(|stream| {
             let stalled = stream.retry.is_some() && !stream.is_shedding();
             let index = stream
                 .sources
@@ -417,7 +417,7 @@ impl Thread {
     fn forget(&mut self, id: StreamId) {
         self.moments.forget(id);
         self.counts.forget(id);
-        if let Some(stream) = self.streams.remove(&id) {
+        if let Some(stream) = self.streams.remove(id) {
             for source in stream.sources {
                 self.owners.remove(&source.token);
                 self.held.remove(&source.token);
@@ -428,12 +428,11 @@ impl Thread {
             // Bytes of a stream that nobody wants any more; the pipe is needed by the others.
             let _ = self.stage.copy_out(&mut Vec::new());
         }
-        self.plan_clock();
     }
 
     fn clear(&mut self, id: StreamId) {
         let now = self.now;
-        let result = match self.streams.get_mut(&id) {
+        let result = match self.streams.get_mut(id) {
             Some(stream) => stream.sink.clear(now).map_err(|error| error.to_string()),
             None => Err("it has no log file".to_owned()),
         };
@@ -442,9 +441,9 @@ impl Thread {
 
     fn reopen(&mut self) {
         let now = self.now;
-        let ids: Vec<StreamId> = self.streams.keys().copied().collect();
+        let ids = self.streams.ids();
         for id in ids {
-            let Some(stream) = self.streams.get_mut(&id) else {
+            let Some(stream) = self.streams.get_mut(id) else {
                 continue;
             };
             stream.outlets.reopen();
@@ -461,126 +460,10 @@ impl Thread {
         }
     }
 
-    fn rotate(&mut self, id: StreamId) {
-        let now = self.now;
-        match self.streams.get_mut(&id) {
-            Some(stream) => stream.rotate_soon(true, now),
-            None => {
-                let result = Err("it has no log file".to_owned());
-                self.report(PlaneReport::Rotated { stream: id, result });
-            }
-        }
-        self.tell_rotation(id);
-        self.plan_clock();
-    }
-
-    /// Rotates what has waited long enough for the end of a line.
-    fn close_overdue(&mut self) {
-        let now = self.now;
-        let is_due = |stream: &Stream| {
-            let deadline = stream.sink.closing_deadline();
-            deadline.is_some_and(|deadline| deadline <= now.instant)
-        };
-        let due = self.streams.iter().filter(|(_, stream)| is_due(stream));
-        let due: Vec<StreamId> = due.map(|(id, _)| *id).collect();
-        for id in due {
-            if let Some(stream) = self.streams.get_mut(&id) {
-                stream.rotate(now);
-            }
-            self.tell_rotation(id);
-            self.plan_clock();
-        }
-    }
-
-    /// Tells what came of a rotation.
-    fn tell_rotation(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(&id) else {
-            return;
-        };
-        let news = stream.rotation_news();
-        let (answer, failure) = (news.answer.take(), news.failure.take());
-        stream.troubled |= failure.is_some();
-        if let Some(result) = answer {
-            self.report(PlaneReport::Rotated { stream: id, result });
-        }
-        match failure {
-            Some(failure) => self.tell_failure(id, failure),
-            None => self.tell_recovery(id),
-        }
-        self.look_after(id);
-    }
-
-    /// Has done in the background what is left to do after a rotation.
-    fn look_after(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(&id) else {
-            return;
-        };
-        let left = stream.sink.take_aftermath();
-        if let Some(file) = left.fallen {
-            self.background.close(file);
-        }
-        let config = stream.config();
-        if !left.is_untidy || !Background::is_needed(&config.file) {
-            return;
-        }
-        if let Some(path) = config.path.clone() {
-            let job = Job {
-                path,
-                config: config.file,
-                now: self.now.wall,
-            };
-            self.background.look_after(id, job);
-        }
-    }
-
-    fn expire(&mut self, id: StreamId) {
-        if let Some(stream) = self.streams.get_mut(&id) {
-            stream.sink.leave_untidy();
-        }
-        self.look_after(id);
-    }
-
-    /// What the background thread wants or tells.
-    fn hear(&mut self, finding: Finding) {
-        match finding {
-            Finding::Request(request, answer) => {
-                // Nobody waits any more only if that thread is gone.
-                let _ = answer.send(request.perform());
-            }
-            Finding::Finished {
-                stream: id,
-                expiry,
-                failure,
-            } => {
-                self.background.has_finished();
-                if let Some(stream) = self.streams.get_mut(&id) {
-                    stream.sink.set_expiry(expiry);
-                }
-                if let Some(text) = failure {
-                    self.report(PlaneReport::Untidy { stream: id, text });
-                }
-                self.plan_clock();
-            }
-        }
-    }
-
-    /// Tries the streams again whose pause is over.
-    fn retry_stalled(&mut self) {
-        let now = self.now.instant;
-        let due: Vec<StreamId> = self
-            .streams
-            .iter()
-            .filter(|(_, stream)| stream.retry.is_some_and(|(due, _)| due <= now))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in due {
-            self.retry(id);
-        }
-    }
-
+    /// Tries a stream again.
     fn retry(&mut self, id: StreamId) {
         let now = self.now;
-        let Some(stream) = self.streams.get_mut(&id) else {
+        let Some(stream) = self.streams.get_mut(id) else {
             return;
         };
         if stream.retry.is_none() && !stream.is_owed(&self.stage) {
@@ -607,8 +490,8 @@ impl Thread {
     }
 
     /// Takes back a failure that was told, if all is well again.
-    fn tell_recovery(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(&id) else {
+    pub(super) fn tell_recovery(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(id) else {
             return;
         };
         let well = stream.retry.is_none() && !stream.sink.cannot_rotate() && !stream.is_shedding();
@@ -623,14 +506,14 @@ impl Thread {
 
     /// Tells how much has been dropped so far, if anything was.
     fn tell_dropping(&self, id: StreamId) {
-        let stream = self.streams.get(&id);
+        let stream = self.streams.get(id);
         if let Some(text) = stream.and_then(Stream::shed_so_far) {
             self.report(PlaneReport::Dropping { stream: id, text });
         }
     }
 
     fn unwatch(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(&id) else {
+        let Some(stream) = self.streams.get_mut(id) else {
             return;
         };
         for source in &mut stream.sources {
@@ -640,65 +523,13 @@ impl Thread {
         }
     }
 
-    /// A wall-clock rotation is due, or somebody set the clock.
-    fn clock_rang(&mut self) {
-        let mut count = [0; 8];
-        let was_set = rustix::io::read(&self.clock, &mut count).is_err();
-        let now = self.now;
-        let ids: Vec<StreamId> = self.streams.keys().copied().collect();
-        for id in ids {
-            let Some(stream) = self.streams.get_mut(&id) else {
-                continue;
-            };
-            if was_set {
-                stream.sink.clock_was_set(now);
-            }
-            let boundary = stream.sink.boundary();
-            if boundary.is_some_and(|boundary| boundary <= now.wall) {
-                stream.rotate_soon(false, now);
-                self.tell_rotation(id);
-            }
-            let expired = self.streams.get_mut(&id);
-            if expired.is_some_and(|stream| stream.sink.has_expired(now)) {
-                self.expire(id);
-            }
-        }
-        self.plan_clock();
-    }
-
-    fn plan_clock(&self) {
-        let next = self
-            .streams
-            .values()
-            .filter_map(|stream| stream.sink.alarm())
-            .min();
-        let zero = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        // A moment that has passed still has to ring, and 0 would mean never.
-        let value = next.map_or(zero, |wall| Timespec {
-            tv_sec: wall.max(1),
-            tv_nsec: 0,
-        });
-        let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
-        let _ = timerfd_settime(
-            &self.clock,
-            flags,
-            &Itimerspec {
-                it_interval: zero,
-                it_value: value,
-            },
-        );
-    }
-
-    fn tell_failure(&mut self, id: StreamId, failure: Failure) {
+    pub(super) fn tell_failure(&mut self, id: StreamId, failure: Failure) {
         let path = self
             .streams
-            .get(&id)
+            .get(id)
             .and_then(|stream| stream.config().path.clone());
         let file = path.map_or_else(|| "its file".to_owned(), |path| path.display().to_string());
-        let drops = self.streams.get(&id).is_some_and(Stream::is_shedding);
+        let drops = self.streams.get(id).is_some_and(Stream::is_shedding);
         let meanwhile = if drops { "; its lines are dropped" } else { "" };
         let text = format!(
             "cannot {} {file}: {}{meanwhile}",
@@ -707,7 +538,7 @@ impl Thread {
         self.report(PlaneReport::Stalled { stream: id, text });
     }
 
-    fn report(&self, report: PlaneReport) {
+    pub(super) fn report(&self, report: PlaneReport) {
         // Unbounded, but never more than the commands and streams there are; closed at the end.
         let _ = self.reports.try_send(report);
     }
@@ -715,15 +546,16 @@ impl Thread {
     /// Writes what the pipes hold.
     fn finish(mut self) {
         let deadline = Instant::now() + FINISH_TIME;
-        let ids: Vec<StreamId> = self.streams.keys().copied().collect();
-        for source in (self.streams.values_mut()).flat_map(|stream| &mut stream.sources) {
-            source.draining = true;
-        }
+        let ids = self.streams.ids();
         for id in ids {
+            let sources = self.streams.get_mut(id).map(|stream| &mut stream.sources);
+            for source in sources.into_iter().flatten() {
+                source.draining = true;
+            }
             let mut index = 0;
             while Instant::now() < deadline {
                 self.now = Now::read();
-                let Some(stream) = self.streams.get(&id) else {
+                let Some(stream) = self.streams.get(id) else {
                     break;
                 };
                 if stream.retry.is_some() || index >= stream.sources.len() {
