@@ -194,6 +194,16 @@ fn connected(path: &Path, interrupts: Option<Rc<Interrupts>>) -> Result<Session,
 
 /// Opens a conversation with the daemon at `address`.
 pub fn open(address: &Address, interrupts: Option<Rc<Interrupts>>) -> Result<Session, Unreachable> {
+    open_asking(address, interrupts, &[])
+}
+
+/// Opens a conversation and sends this request along with the greeting, which saves a wait; its
+/// answer comes first. It may be sent more than once, so it must change nothing.
+pub fn open_asking(
+    address: &Address,
+    interrupts: Option<Rc<Interrupts>>,
+    request: &[&str],
+) -> Result<Session, Unreachable> {
     let path = match address {
         Address::Unix(path) => path,
         Address::Url(url) => return Err(Unreachable::NotUnix(url.clone())),
@@ -201,8 +211,12 @@ pub fn open(address: &Address, interrupts: Option<Rc<Interrupts>>) -> Result<Ses
     let deadline = Instant::now() + HELLO_WITHIN;
     loop {
         let mut session = connected(path, interrupts.clone())?;
+        let requests: &[&[&str]] = match request.is_empty() {
+            true => &[&["hello"]],
+            false => &[&["hello"], request],
+        };
         let answer = session
-            .send(&["hello"])
+            .send_all(requests)
             .and_then(|()| hello(&mut session, deadline));
         match answer {
             Ok(Hello::Greeting(_)) => return Ok(session),

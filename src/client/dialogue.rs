@@ -164,9 +164,11 @@ impl Daemon {
         let repeatable = words.first().is_some_and(|verb| REPEATABLE.contains(verb));
         let mut begun = false;
         loop {
-            let outcome = converse(self.session()?, words, &mut |item| {
-                begun = true;
-                on(item);
+            let outcome = self.send(words, repeatable)?.and_then(|session| {
+                hear(session, &mut |item| {
+                    begun = true;
+                    on(item);
+                })
             });
             match outcome {
                 Ok(ending) => return Ok(ending),
@@ -177,6 +179,28 @@ impl Daemon {
                 }
             }
         }
+    }
+
+    /// Sends a request, on a new connection if there is none.
+    fn send(
+        &mut self,
+        words: &[&str],
+        repeatable: bool,
+    ) -> Result<Result<&mut Session, Lost>, Trouble> {
+        // A long one may be refused, which is no greeting's business.
+        let is_short = words.iter().map(|word| word.len()).sum::<usize>() < 4096;
+        let opened = match self.session.take() {
+            None if repeatable && is_short => {
+                let interrupts = self.interrupts.clone();
+                let session = connect::open_asking(&self.address, interrupts, words)
+                    .map_err(Trouble::Unreachable)?;
+                return Ok(Ok(self.session.insert(session)));
+            }
+            None => self.another()?,
+            Some(session) => session,
+        };
+        let session = self.session.insert(opened);
+        Ok(session.send(words).map(|()| session))
     }
 
     /// Sends a request and collects the rows of the answer.
@@ -200,14 +224,6 @@ impl Daemon {
             .filter_map(|row| ProcessView::try_from(row).ok());
         views.map(|view| view.name).collect()
     }
-
-    fn session(&mut self) -> Result<&mut Session, Trouble> {
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => self.another()?,
-        };
-        Ok(self.session.insert(session))
-    }
 }
 
 /// A request line: the verb with its options, then names, which may look like options.
@@ -220,12 +236,8 @@ pub fn request<'a>(verb: &[&'a str], names: &[&'a str]) -> Vec<&'a str> {
     words
 }
 
-fn converse(
-    session: &mut Session,
-    words: &[&str],
-    on: &mut dyn FnMut(Item),
-) -> Result<Result<String, Refused>, Lost> {
-    session.send(words)?;
+/// Reads an answer.
+fn hear(session: &mut Session, on: &mut dyn FnMut(Item)) -> Result<Result<String, Refused>, Lost> {
     loop {
         match session.next(None)? {
             Step::Row(row) => on(Item::Row(row)),

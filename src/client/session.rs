@@ -102,15 +102,24 @@ impl Session {
 
     /// Sends a request.
     pub fn send(&mut self, words: &[&str]) -> Result<(), Lost> {
-        let quoted: Vec<_> = words.iter().map(|word| quote_word(word)).collect();
-        let mut line = quoted.join(" ");
-        if line.len() > LINE_MAX {
-            return Err(Lost::Protocol(format!(
-                "the request is longer than {LINE_MAX} bytes; name fewer processes at once"
-            )));
+        self.send_all(&[words])
+    }
+
+    /// Sends requests, whose answers come one after the other.
+    pub fn send_all(&mut self, requests: &[&[&str]]) -> Result<(), Lost> {
+        let mut lines = String::new();
+        for words in requests {
+            let quoted: Vec<_> = words.iter().map(|word| quote_word(word)).collect();
+            let line = quoted.join(" ");
+            if line.len() > LINE_MAX {
+                return Err(Lost::Protocol(format!(
+                    "the request is longer than {LINE_MAX} bytes; name fewer processes at once"
+                )));
+            }
+            lines += &line;
+            lines.push('\n');
         }
-        line.push('\n');
-        self.stream.write_all(line.as_bytes())?;
+        self.stream.write_all(lines.as_bytes())?;
         Ok(())
     }
 
