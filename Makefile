@@ -6,6 +6,9 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TARGET)/release/appctl
 DEMO   := $(CURDIR)/target/demo
 
+# The binary in the demo, and the configuration it finds there.
+IN_DEMO = APPCTL_DEMO=$(DEMO) $(BINARY) -c conf/demo.conf
+
 .PHONY: help build demo demo-stop test bench chaos fmt lint ci install clean
 
 help: ## Say what there is
@@ -17,20 +20,19 @@ build: ## The static release binary
 
 demo: build ## Build, start a daemon on conf/demo.conf, show its status
 	@mkdir -p $(DEMO)
-	@APPCTL_DEMO=$(DEMO) $(BINARY) -c conf/demo.conf shutdown >/dev/null 2>&1; \
-	 for i in 1 2 3 4 5 6 7 8 9 10; do [ -S $(DEMO)/appctl.sock ] || break; sleep 0.3; done
-	@APPCTL_DEMO=$(DEMO) $(BINARY) daemon --detach -c conf/demo.conf
-	@APPCTL_DEMO=$(DEMO) $(BINARY) -c conf/demo.conf start all >/dev/null 2>&1 || true
-	@APPCTL_DEMO=$(DEMO) $(BINARY) -c conf/demo.conf status
+	@$(IN_DEMO) shutdown >/dev/null 2>&1; while $(IN_DEMO) pid >/dev/null 2>&1; do sleep 0.1; done
+	@$(IN_DEMO) daemon --detach
+	@while $(IN_DEMO) status | grep -q STARTING; do sleep 0.1; done
+	@$(IN_DEMO) status || [ $$? = 3 ]  # 3: something does not run, as `once` has done its work
 	@printf '\nThe daemon runs. Try next:\n'
 	@printf '  export APPCTL_DEMO=%s\n' '$(DEMO)'
-	@printf '  alias a="%s -c %s/conf/demo.conf"\n' '$(BINARY)' '$(CURDIR)'
+	@printf '  alias a="%s -c %s/conf/demo.conf"\n' '$(abspath $(BINARY))' '$(CURDIR)'
 	@printf '  a status          a tail -f clock       a restart workers:*\n'
-	@printf '  ls $$APPCTL_DEMO   (logs, rotated at 2 kB)\n'
+	@printf '  ls $$APPCTL_DEMO   (logs, rotated at 500 bytes)\n'
 	@printf 'Stop it with: make demo-stop\n'
 
 demo-stop: ## Stop the daemon of the demo
-	@APPCTL_DEMO=$(DEMO) $(BINARY) -c conf/demo.conf shutdown
+	@$(IN_DEMO) shutdown
 
 test: ## Everything that is checked before a change is accepted
 	$(CARGO) test --no-fail-fast
@@ -52,10 +54,10 @@ lint: ## Formatting and clippy, warnings denied
 ci: ## What the project's CI runs
 	bash .ci/run
 
-install: build ## Install the binary and the links supervisord and supervisorctl under PREFIX
+install: build ## Install the binary, and links with the names of Supervisor's programs, under PREFIX
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/appctl
-	ln -sf appctl $(DESTDIR)$(PREFIX)/bin/supervisord
-	ln -sf appctl $(DESTDIR)$(PREFIX)/bin/supervisorctl
+	for name in supervisord supervisorctl echo_supervisord_conf pidproxy; do \
+	    ln -sf appctl $(DESTDIR)$(PREFIX)/bin/$$name; done
 
 clean: ## Remove what was built
 	$(CARGO) clean
