@@ -10,6 +10,7 @@ use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfoKind, FromArgs};
 
 use super::arguments::Appctl;
 use super::getopt::{Flag, Grammar};
+use crate::config::nearest;
 
 /// The commands by purpose, in the order of help.
 const PURPOSES: &[(&str, &[&str])] = &[
@@ -130,8 +131,8 @@ fn grammar(info: &CommandInfoWithArgs, permute: bool) -> Grammar {
 }
 
 fn unknown_command(name: &str) -> String {
-    let nearest = names().into_iter().find(|known| known.starts_with(name));
-    match nearest {
+    let longer = names().into_iter().find(|known| known.starts_with(name));
+    match longer.or_else(|| nearest(name, names())) {
         Some(known) => format!("there is no command {name}; did you mean {known}?"),
         None => format!("there is no command {name}; `appctl help` lists them"),
     }
@@ -243,6 +244,10 @@ mod tests {
     fn mistakes_say_what_to_do() {
         let table = [
             ("stat", "there is no command stat; did you mean status?"),
+            (
+                "strat web",
+                "there is no command strat; did you mean start?",
+            ),
             ("help sta", "there is no command sta; did you mean status?"),
             (
                 "frobnicate",

@@ -46,6 +46,7 @@ pub use fake::FakeHost;
 pub use host::{Host, RealHost, User};
 pub use logfile::{Compression, LogFileConfig, Owner, RotatePeriod, RotateSuffix};
 pub use model::*;
+pub use nearest::nearest;
 pub use options::sample;
 pub use python::bytes_repr;
 pub use read::{Loaded, Override, Single, Source, load};

@@ -63,19 +63,11 @@ pub(super) fn program<'a>(
     scope.words.insert("group_name", group.to_owned());
     let common = Common::read(reader, &scope, of_processes);
     let mut processes: Vec<Arc<ProcessConfig>> = Vec::new();
-    if reader.entry(&scope, "command").is_none() {
-        let words = format!(
-            "program section {} does not specify a command",
-            section.name
-        );
-        reader.refuse(&scope, "command", &words, "");
-        return None;
-    }
     for number in common.first..common.first.saturating_add(common.count) {
         scope.numbers.insert("process_num", number);
         scope.numbers.insert("numprocs", common.count);
         scope.own.clear();
-        let process = process(reader, &mut scope, &name, &common, inherited)?;
+        let process = process(reader, &mut scope, &name, &common, inherited);
         if processes.iter().any(|other| other.name == process.name) {
             let words = format!(
                 "two processes of {} are named {}",
@@ -191,7 +183,7 @@ fn process<'a>(
     program: &str,
     common: &Common,
     inherited: &Inherited,
-) -> Option<ProcessConfig> {
+) -> ProcessConfig {
     let own = reader.read(scope, "environment", BTreeMap::new(), |text| {
         environment(text).map_err(|problem| Refused {
             words: super::environment::supervisor_refusal(text)
@@ -201,22 +193,12 @@ fn process<'a>(
     });
     scope.own = own.clone();
     let name = reader.read(scope, "process_name", program.to_owned(), value::name);
-    let command = reader.text(scope, "command")?;
     let mut environment = inherited.environment.clone();
     environment.extend(own);
-    let launch = LaunchConfig {
-        command,
-        directory: reader
-            .text(scope, "directory")
-            .filter(|text| !text.is_empty())
-            .map(PathBuf::from),
-        user: common.user.clone(),
-        umask: common.umask,
-        environment,
-        serverurl: common.serverurl.clone(),
-        first_server: inherited.first_server.clone(),
-        redirect_stderr: common.redirect_stderr,
-    };
+    let directory = reader
+        .text(scope, "directory")
+        .filter(|text| !text.is_empty())
+        .map(PathBuf::from);
     let stdout = stream(reader, scope, "stdout");
     let mut stderr = stream(reader, scope, "stderr");
     if common.redirect_stderr && matches!(stderr.logfile, LogTarget::File(_)) {
@@ -230,15 +212,33 @@ fn process<'a>(
         reader.warn_as(scope, "stderr_logfile", message.to_owned(), theirs);
         stderr.logfile = LogTarget::None;
     }
+    let command = reader.text(scope, "command").unwrap_or_default();
+    if reader.entry(scope, "command").is_none() {
+        let words = format!(
+            "program section {} does not specify a command",
+            scope.section.name
+        );
+        reader.refuse(scope, "command", &words, "");
+    }
+    let launch = LaunchConfig {
+        command,
+        directory,
+        user: common.user.clone(),
+        umask: common.umask,
+        environment,
+        serverurl: common.serverurl.clone(),
+        first_server: inherited.first_server.clone(),
+        redirect_stderr: common.redirect_stderr,
+    };
     let policy = common.policy.clone();
-    Some(ProcessConfig {
+    ProcessConfig {
         name,
         program: program.to_owned(),
         policy,
         launch,
         stdout,
         stderr,
-    })
+    }
 }
 
 fn stream<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, channel: &str) -> StreamConfig {
