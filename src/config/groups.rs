@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::diagnostic::Diagnostic;
-use super::ini::Section;
+use super::ini::{Origin, Section};
 use super::model::{GroupConfig, GroupKind};
 use super::nearest::nearest;
 use super::programs::{self, Inherited, Program};
@@ -17,118 +17,141 @@ pub(super) fn groups(
     inherited: &Inherited,
 ) -> (Vec<GroupConfig>, Vec<GroupConfig>) {
     let document = reader.document;
-    let mut groups: Vec<GroupConfig> = Vec::new();
-    let mut grouped: BTreeSet<String> = BTreeSet::new();
+    let mut groups: Vec<(Origin, GroupConfig)> = Vec::new();
+    let mut grouped: BTreeSet<&str> = BTreeSet::new();
     for section in document.sections() {
-        let Some(name) = section.name.strip_prefix("group:") else {
-            continue;
-        };
-        let scope = Scope::of(section);
-        let name = match value::name(name) {
-            Ok(name) => name,
-            Err(refused) => {
-                reader.refuse(&scope, "", &refused.words, refused.expected);
-                continue;
-            }
-        };
-        let priority = reader.read(&scope, "priority", 999, value::integer);
-        let mut group = GroupConfig {
-            name: name.clone(),
-            priority,
-            kind: GroupKind::Program,
-            processes: vec![],
-        };
-        let members = reader.text(&scope, "programs").unwrap_or_default();
-        for member in members
-            .split(',')
-            .map(str::trim)
-            .filter(|_| !members.trim().is_empty())
-        {
-            let sections: Vec<&Section> = ["program", "fcgi-program"]
-                .iter()
-                .filter_map(|kind| document.section(&format!("{kind}:{member}")))
-                .collect();
-            match sections.as_slice() {
-                [section] => {
-                    grouped.insert(section.name.clone());
-                    if let Some(program) = programs::program(reader, section, &name, inherited) {
-                        match (&mut group.kind, program.kind) {
-                            (GroupKind::FastCgi(all), GroupKind::FastCgi(more)) => all.extend(more),
-                            (_, GroupKind::Program) => {}
-                            (kind, other) => *kind = other,
-                        }
-                        group.processes.extend(program.processes);
-                    }
-                }
-                [] => {
-                    let words = format!(
-                        "[{}] names unknown program or fcgi-program {member}",
-                        scope.section.name
-                    );
-                    let known = document.sections().iter().filter_map(|section| {
-                        let (kind, name) = section.name.split_once(':')?;
-                        (kind == "program" || kind == "fcgi-program").then_some(name)
-                    });
-                    let expected = match nearest(member, known) {
-                        Some(meant) => format!("names of programs; did you mean {meant}?"),
-                        None => "names of programs".to_owned(),
-                    };
-                    reader.refuse(&scope, "programs", &words, &expected);
-                }
-                _ => {
-                    let words = format!(
-                        "[{}] name {member} is ambiguous (exists as program and fcgi-program)",
-                        scope.section.name
-                    );
-                    reader.refuse(&scope, "programs", &words, "");
-                }
-            }
-        }
-        groups.push(group);
+        let group = named_group(reader, section, inherited, &mut grouped);
+        groups.extend(group.map(|group| (section.origin, group)));
     }
     for section in document.sections() {
-        let Some((kind, name)) = section.name.split_once(':') else {
-            continue;
-        };
-        if !matches!(kind, "program" | "fcgi-program" | "eventlistener")
-            || grouped.contains(&section.name)
-        {
-            continue;
-        }
-        if let Some(program) = programs::program(reader, section, name.trim(), inherited) {
-            let Program {
-                name,
-                kind,
-                priority,
-                processes,
-            } = program;
-            groups.push(GroupConfig {
-                name,
-                priority,
-                kind,
-                processes,
-            });
+        if !grouped.contains(section.name.as_str()) {
+            let group = group_of_its_own(reader, section, inherited);
+            groups.extend(group.map(|group| (section.origin, group)));
         }
     }
-    groups.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
-    let shadowed = take_twins(reader, &mut groups);
-    (groups, shadowed)
+    groups.sort_by(|(_, a), (_, b)| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    without_twins(reader, groups)
 }
 
-/// Of two groups with one name only the first is ever used, as Supervisor does it: takes out the
+/// The group of a `[group:x]`; the sections that are its members are added to `grouped`.
+fn named_group<'a>(
+    reader: &mut Reader<'a>,
+    section: &'a Section,
+    inherited: &Inherited,
+    grouped: &mut BTreeSet<&'a str>,
+) -> Option<GroupConfig> {
+    let name = section.name.strip_prefix("group:")?;
+    let scope = Scope::of(section);
+    let name = match value::name(name) {
+        Ok(name) => name,
+        Err(refused) => {
+            reader.refuse(&scope, "", &refused.words, refused.expected);
+            return None;
+        }
+    };
+    let mut group = GroupConfig {
+        priority: reader.read(&scope, "priority", 999, value::integer),
+        kind: GroupKind::Program,
+        processes: vec![],
+        name,
+    };
+    let members = reader.text(&scope, "programs").unwrap_or_default();
+    for name in members
+        .split(',')
+        .map(str::trim)
+        .filter(|_| !members.trim().is_empty())
+    {
+        let Some(section) = member(reader, &scope, name) else {
+            continue;
+        };
+        grouped.insert(&section.name);
+        let Some(program) = programs::program(reader, section, &group.name, inherited) else {
+            continue;
+        };
+        match (&mut group.kind, program.kind) {
+            (GroupKind::FastCgi(all), GroupKind::FastCgi(more)) => all.extend(more),
+            (_, GroupKind::Program) => {}
+            (kind, other) => *kind = other,
+        }
+        group.processes.extend(program.processes);
+    }
+    Some(group)
+}
+
+/// The section of this member of the group that is read; refused unless there is exactly one.
+fn member<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, name: &str) -> Option<&'a Section> {
+    const KINDS: [&str; 2] = ["program", "fcgi-program"];
+    let document = reader.document;
+    let group = &scope.section.name;
+    let [program, fast_cgi] = KINDS.map(|kind| document.section(&format!("{kind}:{name}")));
+    if program.is_some() && fast_cgi.is_some() {
+        let words =
+            format!("[{group}] name {name} is ambiguous (exists as program and fcgi-program)");
+        reader.refuse(scope, "programs", &words, "");
+        return None;
+    }
+    let section = program.or(fast_cgi);
+    if section.is_none() {
+        let words = format!("[{group}] names unknown program or fcgi-program {name}");
+        let known = document.sections().iter().filter_map(|section| {
+            let (kind, name) = section.name.split_once(':')?;
+            KINDS.contains(&kind).then_some(name)
+        });
+        let expected = match nearest(name, known) {
+            Some(meant) => format!("names of programs; did you mean {meant}?"),
+            None => "names of programs".to_owned(),
+        };
+        reader.refuse(scope, "programs", &words, &expected);
+    }
+    section
+}
+
+/// The group that a program-like section is by itself.
+fn group_of_its_own<'a>(
+    reader: &mut Reader<'a>,
+    section: &'a Section,
+    inherited: &Inherited,
+) -> Option<GroupConfig> {
+    let (kind, name) = section.name.split_once(':')?;
+    if !matches!(kind, "program" | "fcgi-program" | "eventlistener") {
+        return None;
+    }
+    let Program {
+        name,
+        kind,
+        priority,
+        processes,
+    } = programs::program(reader, section, name.trim(), inherited)?;
+    Some(GroupConfig {
+        name,
+        priority,
+        kind,
+        processes,
+    })
+}
+
+/// Of two groups with one name only the first is ever used, as Supervisor does it: those, and the
 /// others. A file that has them works today, so this is no error, but it is worth a warning.
-fn take_twins(reader: &mut Reader<'_>, groups: &mut Vec<GroupConfig>) -> Vec<GroupConfig> {
+fn without_twins(
+    reader: &mut Reader<'_>,
+    groups: Vec<(Origin, GroupConfig)>,
+) -> (Vec<GroupConfig>, Vec<GroupConfig>) {
     let mut names = BTreeSet::new();
-    let (firsts, twins): (Vec<_>, Vec<_>) = std::mem::take(groups)
-        .into_iter()
-        .partition(|group| names.insert(group.name.clone()));
-    *groups = firsts;
-    for twin in &twins {
+    let mut firsts = Vec::new();
+    let mut twins = Vec::new();
+    for (origin, group) in groups {
+        if names.insert(group.name.clone()) {
+            firsts.push(group);
+            continue;
+        }
         let message = format!(
             "two groups are named '{0}': only the first one (priority, then [group:{0}]) is used",
-            twin.name
+            group.name
         );
-        reader.diagnostics.push(Diagnostic::warning(message));
+        let file = &reader.document.file(origin).name;
+        let warning = Diagnostic::warning(message).at(file, origin.line);
+        reader.diagnostics.push(warning);
+        twins.push(group);
     }
-    twins
+    (firsts, twins)
 }
