@@ -4,6 +4,7 @@
 //! `make bench` runs it on the static release binary. Absolute times depend on the machine; what
 //! counts are the ratios.
 
+mod logs;
 mod pure;
 mod stage;
 mod web;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use stage::{Peer, Stage};
 
 /// One line of the table.
+#[derive(Clone)]
 struct Row {
     what: String,
     ours: String,
@@ -32,13 +34,14 @@ fn main() {
         only.as_ref()
             .is_none_or(|only| name.contains(only.as_str()))
     };
-    let parts: [Part; 9] = [
+    let parts: [Part; 10] = [
         ("pure", pure_code),
         ("boot", boot),
         ("status", status),
         ("restart", restart),
         ("idle", idle),
         ("log", log),
+        ("lines", logs::rows),
         ("rpc", rpc),
         ("pages", pages),
         ("size", size),

@@ -33,7 +33,7 @@ fn target() -> &'static Path {
 }
 
 /// A peer's program in C, compiled once.
-fn compiled(name: &str) -> PathBuf {
+pub fn compiled(name: &str) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("benches/peers/{name}.c"));
     let program = target().join(format!("bench-{name}"));
     let status = Command::new("cc")
@@ -161,6 +161,33 @@ impl Stage {
         self.directory.path().join("s.sock")
     }
 
+    /// appctl with these programs, its socket open.
+    pub fn for_logs(directory: &Path, programs: &str) -> Stage {
+        let home = tempfile::tempdir_in(directory).expect("a temporary directory");
+        configure(home.path(), programs);
+        let mut command = daemon(Peer::Appctl, home.path()).expect("our own");
+        let stage = Stage {
+            peer: Peer::Appctl,
+            daemon: command.spawn().expect("a supervisor that starts"),
+            fifo: File::open("/dev/null").expect("/dev/null"),
+            boot: Duration::ZERO,
+            pids: Vec::new(),
+            directory: home,
+        };
+        let socket = stage.directory.path().join("s.sock");
+        until(|| UnixStream::connect(&socket).is_ok());
+        stage
+    }
+
+    /// Our own client.
+    pub fn client_command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(appctl());
+        let file = self.directory.path().join("s.conf");
+        command.arg("-c").arg(file).args(words);
+        command.stdout(Stdio::null());
+        command
+    }
+
     /// Runs the peer's client.
     pub fn client(&self, words: &[&str]) {
         let mut command = match self.peer {
@@ -233,7 +260,7 @@ impl Stage {
     }
 
     /// Processor time it has used.
-    fn cpu(&self) -> Duration {
+    pub fn cpu(&self) -> Duration {
         let tick = rustix::param::clock_ticks_per_second();
         let of = |pid: i32| -> u64 {
             let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -249,6 +276,21 @@ impl Stage {
         let ticks: u64 = self.processes().into_iter().map(of).sum();
         Duration::from_millis(ticks * 1_000 / tick)
     }
+}
+
+/// Processor time of a process.
+pub fn cpu_of(pid: i32) -> Duration {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    let nanoseconds = text.split(' ').next().and_then(|text| text.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or(0))
+}
+
+/// Whether a process has ended and was not waited for.
+pub fn is_zombie(pid: i32) -> bool {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    text.rsplit(") ")
+        .next()
+        .is_some_and(|rest| rest.starts_with('Z'))
 }
 
 impl Drop for Stage {
@@ -363,7 +405,8 @@ fn holders() -> Vec<i32> {
         .collect()
 }
 
-fn until(condition: impl Fn() -> bool) {
+#[track_caller]
+pub fn until(mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "it takes too long");
