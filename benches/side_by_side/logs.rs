@@ -63,9 +63,9 @@ struct Run {
 
 const ROTATION: &str = "stdout_logfile_maxbytes=50MB\nstdout_logfile_backups=10\n";
 /// So often that one write in sixteen meets a rotation.
-const ROTATIONS: &str = "stdout_logfile_maxbytes=1MB\nstdout_logfile_backups=1000\n";
+const ROTATIONS: &str = "stdout_logfile_maxbytes=1MB\nstdout_logfile_backups=10\n";
 const COMPRESSION: &str =
-    "stdout_logfile_maxbytes=1MB\nstdout_logfile_backups=1000\nstdout_logfile_compress=gzip\n";
+    "stdout_logfile_maxbytes=1MB\nstdout_logfile_backups=10\nstdout_logfile_compress=gzip\n";
 
 /// How often each is measured, in turns, so that what else the machine does happens to all.
 const ROUNDS: usize = 3;

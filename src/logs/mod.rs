@@ -24,6 +24,7 @@ mod message;
 mod moments;
 pub mod names;
 mod outlet;
+mod pace;
 pub mod plane;
 pub mod read;
 mod retention;

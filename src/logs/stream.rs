@@ -84,6 +84,8 @@ pub(super) struct Stream {
     moments: Arc<Moments>,
     /// Bytes taken out of its pipes.
     count: Count,
+    /// The same, since this was last asked.
+    moved: usize,
     noted: i64,
     /// What is to be told of its output.
     pub told: Vec<Told>,
@@ -141,6 +143,7 @@ impl Stream {
             shed_before: None,
             moments,
             count,
+            moved: 0,
             noted: 0,
             told: Vec::new(),
         }
@@ -184,6 +187,7 @@ impl Stream {
                 Err(failure) => return (Pumped::Stalled, self.stall(failure, stage, now)),
             };
             self.count.add(moved);
+            self.moved += moved;
             if let Some(failure) = self.rotation.failure.take() {
                 return (Pumped::More, Some(failure));
             }
@@ -192,6 +196,11 @@ impl Stream {
             }
         }
         (Pumped::More, None)
+    }
+
+    /// How many bytes were moved since this was last asked.
+    pub fn take_moved(&mut self) -> usize {
+        std::mem::take(&mut self.moved)
     }
 
     /// Notes what offset the file has now, if that was not done just before.

@@ -19,6 +19,7 @@ use super::counts::Counts;
 use super::excerpt::Account;
 use super::moments::Moments;
 use super::outlet::OutletNews;
+use super::pace::Pace;
 use super::plane::{Command, PlaneReport, SinkConfig, StreamId};
 use super::rotation::Wall;
 use super::sink::{Failure, Now, Sink};
@@ -51,6 +52,7 @@ pub(super) struct Thread {
     owners: BTreeMap<u64, StreamId>,
     /// Sources in whose pipe the beginning of a line waits, and until when.
     held: BTreeMap<u64, Instant>,
+    pace: Pace,
     next_token: u64,
     reports: Sender<PlaneReport>,
     moments: Arc<Moments>,
@@ -97,6 +99,7 @@ impl Thread {
             streams: Streams::default(),
             owners: BTreeMap::new(),
             held: BTreeMap::new(),
+            pace: Pace::default(),
             next_token: FIRST_SOURCE,
             reports,
             moments,
@@ -115,6 +118,7 @@ impl Thread {
             self.streams.settle();
             self.set_clock();
             let timeout = self.timeout();
+            self.pace.waits(Instant::now());
             events.clear();
             let spare = rustix::buffer::spare_capacity(&mut events);
             match epoll::wait(&self.ready, spare, timeout.as_ref()) {
@@ -123,12 +127,16 @@ impl Thread {
                 Err(_) => return,
             }
             self.now = Now::read();
-            let mut commanded = false;
+            self.pace.begins(self.now.instant);
+            let (mut commanded, mut pumped, mut moved) = (false, 0, 0);
             for event in &events {
                 match event.data.u64() {
                     WAKE => commanded = true,
                     CLOCK => self.clock_rang(),
-                    token => self.source_ready(token),
+                    token => {
+                        pumped += 1;
+                        moved += self.source_ready(token);
+                    }
                 }
             }
             self.pass_overdue();
@@ -137,6 +145,9 @@ impl Thread {
             }
             if commanded && self.obey() {
                 return self.finish();
+            }
+            if let Some(rest) = self.pace.ends(pumped, moved) {
+                std::thread::sleep(rest);
             }
         }
     }
@@ -241,9 +252,10 @@ impl Thread {
         self.owners.insert(token, id);
     }
 
-    fn source_ready(&mut self, token: u64) {
+    /// Takes from a source what there is: how many bytes were moved.
+    fn source_ready(&mut self, token: u64) -> usize {
         let Some(id) = self.owners.get(&token).copied() else {
-            return;
+            return 0;
         };
         let found = self.streams.get(id).and_then(|stream| {
             stream
@@ -254,6 +266,7 @@ impl Thread {
         if let Some(index) = found {
             self.pump(id, index);
         }
+        self.streams.get_mut(id).map_or(0, Stream::take_moved)
     }
 
     fn pump(&mut self, id: StreamId, index: usize) -> Pumped {
