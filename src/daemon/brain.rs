@@ -117,9 +117,13 @@ pub struct Brain {
 }
 
 /// Runs a brain to its end: the whole life of the process.
+///
+/// Not to be inlined: what it needs of the stack would be touched by every other role as well, a
+/// hundred kilobytes in each process. For the same reason its future is on the heap.
+#[inline(never)]
 pub fn run_brain(link: Link, inheritance: Inheritance) -> ExitCode {
     launch::share_one_heap();
-    let code = match async_std::task::block_on(live(link, inheritance)) {
+    let code = match async_std::task::block_on(Box::pin(live(link, inheritance))) {
         Ok(code) => code,
         Err(reason) => {
             eprintln!("Error: {reason}");

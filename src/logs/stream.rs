@@ -41,7 +41,7 @@ pub(super) struct Source {
     /// Somebody waits until it is empty.
     pub draining: bool,
     /// What its bytes go through; none if they go as they are.
-    pub chain: Option<Chain>,
+    pub chain: Option<Box<Chain>>,
     /// The beginning of a line waits in the pipe, until then at most.
     pub held: Option<Instant>,
 }
@@ -152,7 +152,7 @@ impl Stream {
     /// Goes on with another sink.
     pub fn change_sink(&mut self, sink: Sink) {
         for source in &mut self.sources {
-            source.chain = Chain::of(sink.config());
+            source.chain = Chain::of(sink.config()).map(Box::new);
         }
         self.unspliceable = false;
         if self.sink.config().outlets != sink.config().outlets {

@@ -13,7 +13,8 @@ use super::stream::Stream;
 /// The streams by their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    all: BTreeMap<StreamId, Stream>,
+    /// Boxed, for half of a map's places are empty.
+    all: BTreeMap<StreamId, Box<Stream>>,
     /// Those that may wait for something else than before.
     touched: BTreeSet<StreamId>,
     /// When a stream wants to be looked at.
@@ -27,7 +28,7 @@ pub(super) struct Streams {
 impl Streams {
     /// To look at a stream.
     pub fn get(&self, id: StreamId) -> Option<&Stream> {
-        self.all.get(&id)
+        self.all.get(&id).map(Box::as_ref)
     }
 
     /// To change a stream.
@@ -40,11 +41,11 @@ impl Streams {
     /// Adds a stream.
     pub fn insert(&mut self, id: StreamId, stream: Stream) {
         self.touched.insert(id);
-        self.all.insert(id, stream);
+        self.all.insert(id, Box::new(stream));
     }
 
     /// Takes a stream out.
-    pub fn remove(&mut self, id: StreamId) -> Option<Stream> {
+    pub fn remove(&mut self, id: StreamId) -> Option<Box<Stream>> {
         self.touched.insert(id);
         self.all.remove(&id)
     }
@@ -58,7 +59,7 @@ impl Streams {
     pub fn settle(&mut self) {
         let (mut due, mut alarms) = (false, false);
         for id in std::mem::take(&mut self.touched) {
-            let stream = self.all.get(&id);
+            let stream = self.all.get(&id).map(Box::as_ref);
             due |= note(&mut self.due, id, stream.and_then(Stream::due));
             alarms |= note(&mut self.alarms, id, stream.and_then(|it| it.sink.alarm()));
         }

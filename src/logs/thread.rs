@@ -241,12 +241,14 @@ impl Thread {
         if stream.retry.is_none() || stream.is_shedding() {
             let _ = watch(&self.ready, token, &pipe);
         }
+        // There is one for most of its life.
+        stream.sources.reserve_exact(1);
         stream.sources.push(Source {
             token,
             generation,
             pipe,
             draining: false,
-            chain: Chain::of(stream.config()),
+            chain: Chain::of(stream.config()).map(Box::new),
             held: None,
         });
         self.owners.insert(token, id);
