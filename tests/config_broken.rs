@@ -46,7 +46,7 @@ fn said_about(text: &str) -> String {
         file: Some(file),
         overrides: Vec::new(),
     };
-    let said = match config::load(&RealHost, &source) {
+    let said = match config::load(&RealHost::default(), &source) {
         Ok(loaded) => {
             let warnings = loaded.notices.iter().map(|notice| format!("{notice}\n"));
             format!("accepted\n{}", warnings.collect::<String>())

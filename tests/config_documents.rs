@@ -34,22 +34,22 @@ fn the_reference_lists_every_option() {
 fn the_sample_is_the_table_and_can_be_read() {
     let path = in_repository("conf/supervisord.conf");
     if is_blessed() {
-        fs::write(&path, options::sample()).unwrap();
+        fs::write(&path, config::sample()).unwrap();
     }
-    assert_eq!(fs::read_to_string(&path).unwrap(), options::sample());
+    assert_eq!(fs::read_to_string(&path).unwrap(), config::sample());
     let source = Source {
         single: None,
         file: Some(path),
         overrides: Vec::new(),
     };
-    let loaded = config::load(&RealHost, &source).unwrap();
+    let loaded = config::load(&RealHost::default(), &source).unwrap();
     let notices: Vec<String> = loaded.notices.iter().map(ToString::to_string).collect();
     assert_eq!(notices, Vec::<String>::new());
 }
 
 #[test]
 fn with_every_comment_removed_the_sample_still_names_only_options() {
-    let text: String = options::sample()
+    let text: String = config::sample()
         .lines()
         .filter(|line| !line.starts_with("; "))
         .map(|line| format!("{}\n", line.trim_start_matches(';')))
@@ -63,7 +63,7 @@ fn with_every_comment_removed_the_sample_still_names_only_options() {
         file: Some(file),
         overrides: Vec::new(),
     };
-    let said = match config::load(&RealHost, &source) {
+    let said = match config::load(&RealHost::default(), &source) {
         Ok(loaded) => loaded.notices.iter().map(|n| format!("{n}\n")).collect(),
         Err(diagnostics) => diagnostics.to_string(),
     };

@@ -33,7 +33,7 @@ fn load(count: usize) -> (config::Config, Duration) {
         overrides: Vec::new(),
     };
     let began = Instant::now();
-    let loaded = config::load(&RealHost, &source);
+    let loaded = config::load(&RealHost::default(), &source);
     let took = began.elapsed();
     match loaded {
         Ok(loaded) => (loaded.config, took),

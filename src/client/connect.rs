@@ -46,18 +46,23 @@ pub enum Address {
 impl Address {
     /// The address of a server URL; `None` if it is no URL with a scheme and a host or path.
     pub fn of_url(url: &str) -> Option<Address> {
-        let (scheme, rest) = url.split_once("://")?;
-        match scheme {
-            "" => None,
-            _ if rest.is_empty() => None,
-            "unix" => Some(Address::Unix(PathBuf::from(rest))),
-            _ => Some(Address::Url(url.to_string())),
-        }
+        let (scheme, rest) = url.split_once(':')?;
+        let letter_first = scheme.starts_with(|first: char| first.is_ascii_alphabetic());
+        let rest = match rest.strip_prefix("//") {
+            Some(path) if scheme == "unix" && !path.is_empty() => {
+                return Some(Address::Unix(PathBuf::from(path)));
+            }
+            Some(behind) => behind,
+            None => rest,
+        };
+        (letter_first && !rest.is_empty()).then(|| Address::Url(url.to_string()))
     }
 
     /// A path, or a URL.
     pub fn of_text(text: &str) -> Address {
-        Address::of_url(text).unwrap_or_else(|| Address::Unix(PathBuf::from(text)))
+        let url = text.contains("://").then(|| Address::of_url(text));
+        let path = || Address::Unix(PathBuf::from(text));
+        url.flatten().unwrap_or_else(path)
     }
 
     /// As Supervisor shows it.

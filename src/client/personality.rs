@@ -1,5 +1,5 @@
 //! What the command lines of `supervisord` and `supervisorctl` have in common: options read with
-//! `getopt`, a help text made from their table, and two lines on standard error for a mistake.
+//! `getopt`, and two lines on standard error for a mistake.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,41 +10,32 @@ use super::output;
 /// Exit status after a wrong command line.
 const USAGE: u8 = 2;
 
-/// One option: its letter, its long name, the name of its value, and what it does.
+/// One option: its letter, its long name, and whether a value follows.
 #[derive(Debug)]
 pub struct Described {
     /// `-x`, if it has a letter.
     pub short: Option<char>,
     /// `--name` without dashes, with underscores as Supervisor writes it.
     pub long: &'static str,
-    /// How help names the value, if it takes one.
-    pub value: Option<&'static str>,
-    /// What it does.
-    pub help: &'static str,
+    /// Whether it takes a value.
+    pub takes_value: bool,
 }
 
 /// An option with a value.
-pub const fn valued(
-    short: Option<char>,
-    long: &'static str,
-    value: &'static str,
-    help: &'static str,
-) -> Described {
+pub const fn valued(short: Option<char>, long: &'static str) -> Described {
     Described {
         short,
         long,
-        value: Some(value),
-        help,
+        takes_value: true,
     }
 }
 
 /// An option that is there or not.
-pub const fn switch(short: char, long: &'static str, help: &'static str) -> Described {
+pub const fn switch(short: char, long: &'static str) -> Described {
     Described {
         short: Some(short),
         long,
-        value: None,
-        help,
+        takes_value: false,
     }
 }
 
@@ -53,7 +44,7 @@ pub fn read(arguments: &[String], options: &[Described], argv0: &str) -> Result<
     let flags = options.iter().map(|option| Flag {
         short: option.short,
         long: option.long.replace('_', "-"),
-        takes_value: option.value.is_some(),
+        takes_value: option.takes_value,
     });
     let grammar = Grammar {
         flags: flags.collect(),
@@ -81,23 +72,6 @@ pub fn misused(problem: &str, argv0: &str) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-/// The lines of help about options.
-pub fn help(options: &[Described]) -> String {
-    let mut text = String::new();
-    for option in options {
-        let names = match option.short {
-            Some(short) => format!("-{short}/--{}", option.long),
-            None => format!("--{}", option.long),
-        };
-        let value = option
-            .value
-            .map(|value| format!(" {value}"))
-            .unwrap_or_default();
-        text.push_str(&format!("{names}{value} -- {}\n", option.help));
-    }
-    text
-}
-
 /// The last part of the name this program was called by.
 pub fn base_name(argv0: &str) -> &str {
     let name = Path::new(argv0).file_name().and_then(|name| name.to_str());
@@ -110,10 +84,7 @@ mod tests {
 
     #[test]
     fn an_option_given_twice_is_found_unless_help_comes_first() {
-        let options = [
-            valued(Some('l'), "logfile", "FILENAME", "log there"),
-            switch('n', "nodaemon", "stay"),
-        ];
+        let options = [valued(Some('l'), "logfile"), switch('n', "nodaemon")];
         let find = |line: &str| {
             let words: Vec<String> = line.split(' ').map(str::to_string).collect();
             let parsed = read(&words, &options, "x").unwrap();
@@ -124,17 +95,5 @@ mod tests {
         assert_eq!(find("-n -n"), Some("-n".into()));
         assert_eq!(find("-h -n -n"), None);
         assert_eq!(find("-l a -n"), None);
-    }
-
-    #[test]
-    fn help_lists_every_option() {
-        let options = [
-            valued(None, "minprocs", "NUM", "so many"),
-            switch('n', "nodaemon", "stay"),
-        ];
-        assert_eq!(
-            help(&options),
-            "--minprocs NUM -- so many\n-n/--nodaemon -- stay\n"
-        );
     }
 }

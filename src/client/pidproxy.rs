@@ -104,10 +104,11 @@ fn pid_in(text: &str) -> Option<Pid> {
 
 fn usage(argv0: &str) -> String {
     format!(
-        "pidproxy -- runs a command and passes signals on to the process its pid file names.\n\n\
-         Usage: {argv0} <pidfile> <command> [<argument> ...]\n\n\
-         TERM, HUP, INT, USR1, USR2 and QUIT are passed on. It ends when the command ends, with\n\
-         its exit status.\n"
+        "pidproxy -- run command and proxy signals to it via its pidfile.\n\n\
+         This executable runs a command and then monitors a pidfile.  When this\n\
+         executable receives a signal, it sends the same signal to the pid\n\
+         in the pidfile.\n\n\
+         Usage: {argv0} <pidfile name> <command> [<cmdarg1> ...]\n\n"
     )
 }
 

@@ -18,7 +18,7 @@ const NO_FILE: u8 = 2;
 /// `[supervisorctl]` of the configuration file, or its defaults where there is no file. The error
 /// is one sentence.
 pub fn supervisorctl(file: Option<&Path>, argv0: &str) -> Result<SupervisorctlConfig, String> {
-    let host = RealHost;
+    let host = RealHost::default();
     let file = find(file, argv0, &host)?;
     config::load_supervisorctl(&host, file.as_deref()).map_err(|diagnostics| sentence(&diagnostics))
 }
@@ -26,7 +26,7 @@ pub fn supervisorctl(file: Option<&Path>, argv0: &str) -> Result<SupervisorctlCo
 /// Where the daemon of this configuration file listens: the first unix socket of the file, else the
 /// one that `[supervisorctl]` names, else the default that the daemon computes as well.
 pub fn address(file: Option<&Path>, argv0: &str) -> Result<Address, String> {
-    let host = RealHost;
+    let host = RealHost::default();
     let Some(file) = find(file, argv0, &host)? else {
         return Ok(Address::Unix(config::default_socket(&host)));
     };
@@ -49,7 +49,7 @@ pub fn sample() -> String {
 
 /// Checks a configuration file and tells what was found; the exit status.
 pub fn check(file: Option<&Path>, argv0: &str, strict: bool) -> u8 {
-    let host = RealHost;
+    let host = RealHost::default();
     let file = match find(file, argv0, &host) {
         Ok(Some(file)) => file,
         Ok(None) => {

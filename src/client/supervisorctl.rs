@@ -300,7 +300,11 @@ impl Supervisorctl {
         self.server = None;
         self.address = address;
         let outcome = self.show_status(&[]);
-        self.status = before;
+        // What `status` thinks of the processes is not what became of `open`.
+        let failed = outcome.is_err() && self.status == words::exit::GENERIC;
+        if !failed {
+            self.status = before;
+        }
         outcome
     }
 }

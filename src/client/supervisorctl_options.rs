@@ -15,33 +15,38 @@ use super::supervisorctl::Supervisorctl;
 
 /// Every option but `-h`, which [`getopt`](super::getopt) knows by itself.
 const OPTIONS: &[Described] = &[
-    valued(
-        Some('c'),
-        "configuration",
-        "FILENAME",
-        "read this configuration file (default: search for one)",
-    ),
-    switch('i', "interactive", "start a shell after the command"),
-    valued(
-        Some('s'),
-        "serverurl",
-        "URL",
-        "where supervisord listens (default: from the configuration)",
-    ),
-    valued(
-        Some('u'),
-        "username",
-        "USERNAME",
-        "user name for the server",
-    ),
-    valued(Some('p'), "password", "PASSWORD", "password for the server"),
-    valued(
-        Some('r'),
-        "history_file",
-        "FILENAME",
-        "keep the shell's history in this file",
-    ),
+    valued(Some('c'), "configuration"),
+    switch('i', "interactive"),
+    valued(Some('s'), "serverurl"),
+    valued(Some('u'), "username"),
+    valued(Some('p'), "password"),
+    valued(Some('r'), "history_file"),
 ];
+
+/// What `-h` prints, in Supervisor's words.
+const HELP: &str = "\
+    supervisorctl -- control applications run by supervisord from the cmd line.\n\
+    \n\
+    Usage: PROGRAM [options] [action [arguments]]\n\
+    \n\
+    Options:\n\
+    -c/--configuration FILENAME -- configuration file path (searches if not given)\n\
+    -h/--help -- print usage message and exit\n\
+    -i/--interactive -- start an interactive shell after executing commands\n\
+    -s/--serverurl URL -- URL on which supervisord server is listening\n\
+    \x20    (default \"http://localhost:9001\").\n\
+    -u/--username USERNAME -- username to use for authentication with server\n\
+    -p/--password PASSWORD -- password to use for authentication with server\n\
+    -r/--history-file -- keep a readline history (if readline is available)\n\
+    \n\
+    action [arguments] -- see below\n\
+    \n\
+    Actions are commands like \"tail\" or \"stop\".  If -i is specified or no action is\n\
+    specified on the command line, a \"shell\" interpreting actions typed\n\
+    interactively is started.  Use the action \"help\" to find out about available\n\
+    actions.\n\
+    \n\
+";
 
 /// Runs `supervisorctl`.
 pub fn main(argv0: &str, arguments: &[String]) -> ExitCode {
@@ -91,8 +96,10 @@ pub fn main(argv0: &str, arguments: &[String]) -> ExitCode {
             return ExitCode::from(supervisorctl.status());
         }
     }
+    // That of the command, if there was one: the shell itself always ends well.
+    let status = supervisorctl.status();
     shell::run(&mut supervisorctl, history.as_deref());
-    ExitCode::SUCCESS
+    ExitCode::from(status)
 }
 
 /// What is wrong with the options.
@@ -115,15 +122,7 @@ fn problem(parsed: &Parsed) -> Option<String> {
 }
 
 fn help(argv0: &str) -> String {
-    format!(
-        "supervisorctl -- controls the programs that supervisord runs.\n\n\
-         Usage: {argv0} [options] [action [arguments]]\n\n\
-         Options:\n{}\
-         -h/--help -- print this text and exit\n\n\
-         Actions are commands such as \"status\" or \"tail\"; \"help\" lists them. Without an action,\n\
-         or with -i, a shell reads them line by line.\n",
-        personality::help(OPTIONS)
-    )
+    HELP.replace("PROGRAM", argv0)
 }
 
 #[cfg(test)]
@@ -142,6 +141,12 @@ mod tests {
                 Some("invalid value for --serverurl 'unix://': value 'unix://' is not a URL"),
             ),
             ("-c a -c b", Some("conflicting command line option '-c'")),
+            ("-s foo:bar", None),
+            ("-s unix:/a", None),
+            (
+                "-s 127.0.0.1:1",
+                Some("invalid value for -s '127.0.0.1:1': value '127.0.0.1:1' is not a URL"),
+            ),
             ("-h -s foo", None),
             ("-s unix:///a -r f --history-file", None),
             ("-s unix:///a status -s b", None),

@@ -71,8 +71,26 @@ pub trait Host {
 /// Users and groups are read from `/etc/passwd` and `/etc/group` directly: a static binary has no
 /// name service switch, so accounts that only a directory service knows must be given by id in
 /// a file, or are refused.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RealHost;
+#[derive(Debug, Clone, Default)]
+pub struct RealHost {
+    directory: Option<PathBuf>,
+}
+
+impl RealHost {
+    /// The machine as seen from this directory, wherever the process has gone since.
+    pub fn seen_from(directory: PathBuf) -> RealHost {
+        RealHost {
+            directory: Some(directory),
+        }
+    }
+
+    fn place(&self, path: &Path) -> PathBuf {
+        match &self.directory {
+            Some(directory) => directory.join(path),
+            None => path.to_owned(),
+        }
+    }
+}
 
 impl Host for RealHost {
     fn environment(&self) -> BTreeMap<String, String> {
@@ -111,16 +129,16 @@ impl Host for RealHost {
     }
 
     fn is_dir(&self, path: &Path) -> bool {
-        path.is_dir()
+        self.place(path).is_dir()
     }
 
     fn exists(&self, path: &Path) -> bool {
-        path.exists()
+        self.place(path).exists()
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
-        File::open(path)?
+        File::open(self.place(path))?
             .take(FILE_BYTES_MAX + 1)
             .read_to_end(&mut content)?;
         if content.len() as u64 > FILE_BYTES_MAX {
@@ -132,7 +150,7 @@ impl Host for RealHost {
     }
 
     fn list(&self, directory: &Path) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(directory) else {
+        let Ok(entries) = std::fs::read_dir(self.place(directory)) else {
             return Vec::new();
         };
         entries
@@ -142,13 +160,17 @@ impl Host for RealHost {
     }
 
     fn current_dir(&self) -> PathBuf {
-        std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
+        let directory = self.directory.clone();
+        let here = || std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        directory.unwrap_or_else(here)
     }
 }
 
 /// The text of a database file; empty if there is none, as in a container from scratch.
 fn database(path: &str) -> String {
-    let content = RealHost.read(Path::new(path)).unwrap_or_default();
+    let content = RealHost::default()
+        .read(Path::new(path))
+        .unwrap_or_default();
     String::from_utf8_lossy(&content).into_owned()
 }
 
@@ -205,12 +227,16 @@ mod tests {
 
     #[test]
     fn the_real_host_answers() {
-        let host = RealHost;
+        let host = RealHost::default();
         assert!(host.is_dir(Path::new("/")));
         assert!(!host.host_name().is_empty());
         assert!(host.current_dir().is_absolute());
         assert!(host.is_dir(&host.temp_dir()));
         assert!(host.list(Path::new("/")).iter().any(|name| name == "proc"));
         assert!(host.read(Path::new("/dev/zero")).is_err());
+        let host = RealHost::seen_from(PathBuf::from("/proc"));
+        assert!(host.is_dir(Path::new("self")) && host.exists(Path::new("self/fd")));
+        assert!(!host.read(Path::new("self/stat")).unwrap().is_empty());
+        assert_eq!(host.current_dir(), Path::new("/proc"));
     }
 }

@@ -1,5 +1,5 @@
 //! The one table of options: what exists, its default, and a sentence of help. The reader warns of
-//! keys that are not in it, and the sample configuration is printed from it.
+//! keys that are not in it, and the [sample](super::sample()) is printed from it.
 
 use super::destination;
 use super::event_type::EventType;
@@ -451,55 +451,6 @@ pub fn nearest_value(option: &str, typed: &str) -> Option<&'static str> {
 const LEVELS: &[&str] = &[
     "critical", "error", "warn", "info", "debug", "trace", "blather",
 ];
-
-/// A commented configuration with every option at its default.
-pub fn sample() -> String {
-    let sections: [(&str, &str, &[OptionInfo]); 7] = [
-        ("supervisord", "the daemon", SUPERVISORD),
-        (
-            "unix_http_server",
-            "the socket clients talk to",
-            UNIX_SERVER,
-        ),
-        ("inet_http_server", "the same over TCP", INET_SERVER),
-        ("supervisorctl", "the client", SUPERVISORCTL),
-        (
-            "program:example",
-            "a program; every option but the command may be left out",
-            PROGRAM,
-        ),
-        (
-            "group:examples",
-            "programs that are handled together",
-            GROUP,
-        ),
-        ("include", "more files", INCLUDE),
-    ];
-    let mut text =
-        String::from("; Sample configuration. A line that begins with a semicolon is a comment.\n");
-    for (name, about, options) in sections {
-        let live = matches!(name, "supervisord" | "unix_http_server" | "supervisorctl");
-        let mark = if live { "" } else { ";" };
-        text.push_str(&format!("\n; {about}\n{mark}[{name}]\n"));
-        for option in options {
-            let (mark, value) = match (name, option.name) {
-                ("unix_http_server", "file") => ("", "/tmp/supervisor.sock"),
-                ("supervisorctl", "serverurl") => ("", "unix:///tmp/supervisor.sock"),
-                ("program:example", "command") => (";", "/bin/cat"),
-                _ => (";", option.default),
-            };
-            text.push_str(&format!(
-                "{mark}{}={value} ; {}\n",
-                option.name, option.help
-            ));
-        }
-    }
-    text.push_str(
-        "\n[rpcinterface:supervisor]\n\
-         supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",
-    );
-    text
-}
 
 /// The sections of docs/configuration.md that list every option, as Markdown tables.
 pub fn reference() -> String {

@@ -91,7 +91,7 @@ fn supervisord(
         minprocs: reader.read(&scope, "minprocs", 200, unsigned),
         nocleanup: reader.read(&scope, "nocleanup", false, value::boolean),
         childlogdir: reader.read(&scope, "childlogdir", host.temp_dir(), |text| {
-            value::directory(host, text).map(PathBuf::from)
+            value::directory(host, text).map(|path| paths::absolute(host, Path::new(&path)))
         }),
         user: reader.read(&scope, "user", None, |text| {
             value::user(host, text).map(Some)

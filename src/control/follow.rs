@@ -8,11 +8,11 @@
 //! others meanwhile. A rotated file that was compressed before it was reached is left out.
 //!
 //! Every look at the disk runs on the pool for blocking work: a slow disk slows only its reader.
-//! Must never: open anything but a regular file, hold more than one block.
+//! Must never: open anything but a regular file or the null device, hold more than one block.
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -157,14 +157,17 @@ fn identity(file: &File) -> io::Result<Identity> {
     Ok(Identity::of(&file.metadata()?))
 }
 
-/// Opens without waiting for the other end of a FIFO, and refuses what is no regular file.
+/// Opens without waiting for the other end of a FIFO, and refuses what is no regular file. The one
+/// exception is the null device, which many name as a log they do not want: it is always empty.
 fn open(path: &Path) -> io::Result<File> {
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(flags)
         .open(path)?;
-    match file.metadata()?.is_file() {
+    let about = file.metadata()?;
+    let is_null = about.file_type().is_char_device() && about.rdev() == rustix::fs::makedev(1, 3);
+    match about.is_file() || is_null {
         true => Ok(file),
         false => Err(io::Error::other("it is not a regular file")),
     }
@@ -295,8 +298,11 @@ mod tests {
         let fifo = folder.path().join("fifo");
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).unwrap();
-        for path in [fifo, folder.path().to_owned()] {
+        for path in [fifo, folder.path().to_owned(), "/dev/zero".into()] {
             assert!(block_on(LogFile::open(path)).is_err());
         }
+        let (null, size) = block_on(LogFile::open("/dev/null".into())).unwrap();
+        let (_, offset, seen) = rest(null, 0);
+        assert_eq!((size, offset, seen.as_str()), (0, 0, ""));
     }
 }

@@ -63,6 +63,8 @@ pub struct Brain {
     /// `[supervisord]` as in force.
     pub(super) supervisord: SupervisordConfig,
     pub(super) source: Source,
+    /// The machine, as seen from where the daemon was started.
+    pub(super) host: RealHost,
     /// Under which name the daemon was started.
     pub(super) personality: Personality,
     pub(super) child_limits: Limits,
@@ -194,6 +196,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         last_read: settings.empty_config(),
         supervisord,
         source,
+        host: RealHost::seen_from(settings.started_in.clone()),
         personality: settings.options.personality,
         child_limits: settings.child_limits,
         keeper_pid,
@@ -259,8 +262,8 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
 impl Brain {
     /// The first brain: reads the configuration and starts what is to be started.
     fn begin(&mut self, settings: &Settings) -> Result<(), String> {
-        let loaded =
-            config::load(&RealHost, &self.source).map_err(|diagnostics| diagnostics.to_string())?;
+        let loaded = config::load(&self.host, &self.source)
+            .map_err(|diagnostics| diagnostics.to_string())?;
         // Warnings first, as Supervisor has them; the order is otherwise that of the file.
         let mut notices = loaded.notices;
         notices.sort_by_key(|notice| notice.severity);
@@ -312,6 +315,9 @@ impl Brain {
         self.changed.clear();
         self.structure_changed = true;
         self.follow_supervisord();
+        for sentence in settings.notes.iter().filter(|note| note.lasting) {
+            say(sentence.clone().into());
+        }
         self.clean_auto_logs();
         say(sentences::started(self.keeper_pid));
         if self.last_read.servers != settings.configured_servers {
@@ -350,7 +356,7 @@ impl Brain {
         // something that is not a file, such as a pipe, it cannot be read again.
         let file = self.source.file.as_deref();
         let readable = !self.safe_mode && file.is_none_or(|file| file.is_file());
-        if readable && let Ok(loaded) = config::load(&RealHost, &self.source) {
+        if readable && let Ok(loaded) = config::load(&self.host, &self.source) {
             self.last_read = loaded.config;
         }
         self.take_over(legacy, memory, parked, exits, incarnation);
@@ -531,10 +537,11 @@ fn start_main_log(
 fn write_pidfile(supervisord: &SupervisordConfig, pid: i32) {
     let path = &supervisord.pidfile;
     if let Err(error) = std::fs::write(path, format!("{pid}\n")) {
+        let path = path.display();
         say(sentences::critical(format!(
-            "could not write pidfile {}: {error}",
-            path.display()
+            "could not write pidfile {path}"
         )));
+        say(sentences::information(format!("{path}: {error}")));
     }
 }
 

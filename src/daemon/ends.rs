@@ -28,6 +28,9 @@ impl Brain {
                 "waiting for the end of programs: {error}"
             )));
         }
+        if !runs.is_empty() {
+            say(sentences::child_quit());
+        }
         for run in &runs {
             self.died(RunId(*run));
         }

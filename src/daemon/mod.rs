@@ -10,6 +10,7 @@ mod announce;
 pub mod boot;
 mod brain;
 mod detach;
+mod doors;
 mod ends;
 mod farewell;
 mod files;

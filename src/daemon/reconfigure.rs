@@ -11,7 +11,7 @@ use super::plan::{OptionDifference, Plan, group_policy};
 use super::questions::{Asker, send};
 use super::sentences::{self, say};
 use crate::config::{
-    self, Config, Diagnostic, Diagnostics, Differences, GroupConfig, Loaded, RealHost, Severity,
+    self, Config, Diagnostic, Diagnostics, Differences, GroupConfig, Loaded, Severity,
 };
 use crate::control::{
     Answer, AvailView, ConfiguredView, DifferenceKind, Failure, Following, OptionView,
@@ -30,7 +30,7 @@ impl Brain {
             )));
             return Err(refused);
         }
-        config::load(&RealHost, &self.source)
+        config::load(&self.host, &self.source)
     }
 
     /// Reads the configuration file again; on success it becomes the one last read.

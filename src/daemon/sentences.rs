@@ -97,6 +97,12 @@ pub fn output_closed(stream: &str) -> Line {
     )
 }
 
+/// Programs ended; how, their own lines say.
+pub fn child_quit() -> Line {
+    let text = "received SIGCHLD indicating a child quit".to_owned();
+    line(LogLevel::Debug, text)
+}
+
 /// A program was started.
 pub fn spawned(name: &str, pid: i32) -> Line {
     line(LogLevel::Info, format!("spawned: '{name}' with pid {pid}"))

@@ -22,6 +22,8 @@ use crate::launch::Limits;
 pub struct Settings {
     /// The command line.
     pub options: BootOptions,
+    /// Where the daemon was started: relative paths of the configuration are looked at from there.
+    pub started_in: PathBuf,
     /// The configuration file, absolute; `None` for built-in defaults.
     pub file: Option<PathBuf>,
     /// `[supervisord]` as read at boot.
@@ -47,6 +49,30 @@ pub struct Note {
     pub level: LogLevel,
     /// The words.
     pub text: String,
+    /// It is true of every start, also of one after a reload.
+    pub lasting: bool,
+}
+
+impl Note {
+    /// What was done once.
+    pub fn once(level: LogLevel, text: String) -> Note {
+        let lasting = false;
+        Note {
+            level,
+            text,
+            lasting,
+        }
+    }
+
+    /// What goes on to be so.
+    pub fn lasting(level: LogLevel, text: String) -> Note {
+        let lasting = true;
+        Note {
+            level,
+            text,
+            lasting,
+        }
+    }
 }
 
 impl From<Note> for Line {

@@ -133,6 +133,12 @@ fn serve(stream: UnixStream, script: &HashMap<String, String>, requests: &Mutex<
             answers.write_all(b"- appctl protocol=1\nok\n").unwrap();
             continue;
         }
+        if request.starts_with("POST ") {
+            // It was not quick enough to say hello, and is asked whether it is ours.
+            let head = b"HTTP/1.1 200 OK\r\nServer: appctl\r\nContent-Length: 0\r\n\r\n";
+            let _ = answers.write_all(head);
+            return;
+        }
         requests.lock().unwrap().push(request.to_string());
         let answer = match script.get(request) {
             Some(answer) => answer.clone(),
