@@ -9,7 +9,7 @@ DEMO   := $(CURDIR)/target/demo
 # The binary in the demo, and the configuration it finds there.
 IN_DEMO = APPCTL_DEMO=$(DEMO) $(BINARY) -c conf/demo.conf
 
-.PHONY: help build demo demo-stop test bench chaos fmt lint ci install clean
+.PHONY: help build demo demo-stop test bench fuzz chaos fmt lint ci install clean
 
 help: ## Say what there is
 	@echo "appctl: what you can make"
@@ -39,6 +39,9 @@ test: ## Everything that is checked before a change is accepted
 
 bench: build ## Measure, side by side with peers
 	@APPCTL=$(CURDIR)/$(BINARY) $(CARGO) bench --bench side_by_side
+
+fuzz: ## Look for input that does harm, SECONDS for each target (fuzz/README.md)
+	@fuzz/run $(SECONDS)
 
 chaos: ## Kill, starve and upgrade the daemon in loops; the same kills for peers that are installed
 	@APPCTL_CHAOS=long $(CARGO) test --test chaos -- --nocapture --test-threads=1

@@ -77,7 +77,7 @@ fn limits_are_those_of_the_program() {
     let limits = Limits::default();
     for said in [
         format!("connections | {};", limits.connections),
-        format!("the daemon's | {} |", limits.per_user),
+        format!("the daemon's | {} |", limits.share),
         format!("the daemon's user | {} |", limits.reserve),
         format!("two requests | {} s", limits.idle.as_secs()),
         format!("first byte | {} s", limits.request.as_secs()),

@@ -1,223 +1,135 @@
-//! Generated input for everything that reads what a client sends: nothing panics, nothing hangs, and
-//! what was read can be written and read again. The pieces are those of the languages themselves, so
-//! that the generator gets past the first character.
+//! Generated input for everything that reads what comes from outside. Nothing panics, nothing hangs, and
+//! what `fuzz/targets` says holds: for what fuzzing has found so far, for that with bytes changed, and
+//! for the pieces of each language in any order.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod lab;
+#[path = "../fuzz/targets/mod.rs"]
+mod targets;
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::path::{Path, PathBuf};
 
-use appctl::control::line::AnswerLine;
-use appctl::control::request;
-use appctl::http::Credentials;
-use appctl::http::value::read_call;
 use lab::Lab;
 use lab::http::{get, unix};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use targets::Target;
 
-/// Pieces of these, and whatever else, in any order.
-fn text_of(pieces: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
-    let known = prop::sample::select(pieces).prop_map(|piece| piece.as_bytes().to_vec());
+/// How often each input of a corpus is changed, and how many inputs are made of pieces.
+const CHANGES: usize = 10;
+const INPUTS: u32 = 1000;
+
+fn fuzz(directory: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz")
+        .join(directory)
+}
+
+/// The entries of a dictionary: a text in quotes on each line, with `\xNN` for what cannot be seen.
+fn pieces(name: &str) -> Vec<Vec<u8>> {
+    let text = fs::read_to_string(fuzz("dictionaries").join(format!("{name}.dict"))).unwrap();
+    let entries = text.lines().filter(|line| line.starts_with('"'));
+    let pieces = entries.map(|line| {
+        let mut rest = line[1..line.len() - 1].bytes();
+        let mut piece = Vec::new();
+        while let Some(byte) = rest.next() {
+            piece.push(match byte {
+                b'\\' => match rest.next().unwrap() {
+                    b'x' => {
+                        let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                        u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
+                    }
+                    other => other,
+                },
+                _ => byte,
+            });
+        }
+        piece
+    });
+    pieces.collect()
+}
+
+/// Pieces of a language, and whatever else, in any order.
+fn text_of(name: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
+    let known = prop::sample::select(pieces(name));
     let other = prop::collection::vec(any::<u8>(), 0..6);
     prop::collection::vec(prop_oneof![9 => known, 1 => other], 0..60).prop_map(|it| it.concat())
 }
 
-const XML: &[&str] = &[
-    "<?xml version='1.0'?>",
-    "<methodCall>",
-    "</methodCall>",
-    "<methodName>",
-    "</methodName>",
-    "supervisor.getState",
-    "<params>",
-    "</params>",
-    "<param>",
-    "</param>",
-    "<value>",
-    "</value>",
-    "<value/>",
-    "<int>",
-    "</int>",
-    "<i4>",
-    "</i4>",
-    "<string>",
-    "</string>",
-    "<boolean>",
-    "</boolean>",
-    "<double>",
-    "</double>",
-    "<base64>",
-    "</base64>",
-    "<array>",
-    "</array>",
-    "<data>",
-    "</data>",
-    "<struct>",
-    "</struct>",
-    "<member>",
-    "</member>",
-    "<name>",
-    "</name>",
-    "1",
-    "-9",
-    "x",
-    " ",
-    "\n",
-    "&lt;",
-    "&#x0;",
-    "&#33;",
-    "&nope;",
-    "&",
-    "<![CDATA[",
-    "]]>",
-    "<!--",
-    "-->",
-    "<!DOCTYPE a",
-    "[<!ENTITY b 'c'>]",
-    "<",
-    ">",
-    "'",
-    "\"",
-    "<nil/>",
-    "99999999999999999999",
-    "1e999",
-    "aGk=",
-];
+/// What fuzzing found worth keeping.
+fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = fs::read_dir(fuzz("corpus").join(name)).unwrap();
+    let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{name} has no corpus");
+    let inputs = files
+        .into_iter()
+        .map(|path| (path.clone(), fs::read(path).unwrap()));
+    inputs.collect()
+}
 
-const LINES: &[&str] = &[
-    "status",
-    "start",
-    "stop",
-    "signal",
-    "tail",
-    "stdin",
-    "events",
-    "update",
-    "hello",
-    "help",
-    " ",
-    "--",
-    "-f",
-    "-c",
-    "--from",
-    "--no-wait",
-    "--since",
-    "HUP",
-    "a",
-    "a:b",
-    "a:*",
-    "all",
-    "*",
-    "[",
-    "'",
-    "\"",
-    "\\",
-    "\\n",
-    "\\u{41}",
-    "\\u{110000}",
-    "\\u{",
-    "=",
-    "-1",
-    "18446744073709551616",
-    "- ",
-    "= ",
-    "ok",
-    "err",
-    "no-such-process",
-    "key=value",
-    "65536",
-    "65537",
-];
-
-const HTTP: &[&str] = &[
-    "GET ",
-    "POST ",
-    "HEAD ",
-    "PUT ",
-    "OPTIONS ",
-    "/",
-    "/RPC2",
-    "/logtail/a",
-    "/api/v1/",
-    "processes",
-    "start/a",
-    "log/a",
-    "events?follow=no",
-    "daemon",
-    "/tail.html?processname=a",
-    "/?action=stop",
-    "&",
-    "?",
-    "=",
-    "%",
-    "%00",
-    "%2e",
-    "..",
-    " HTTP/1.1",
-    " HTTP/1.0",
-    "\r\n",
-    "\r\n\r\n",
-    "\n",
-    "Host: x",
-    "Host: ",
-    "Content-Length: ",
-    "0",
-    "5",
-    "-1",
-    "99999999999",
-    "Transfer-Encoding: chunked",
-    "Connection: close",
-    "Expect: 100-continue",
-    "Upgrade: h2c",
-    "Origin: null",
-    "Origin: http://x",
-    "Sec-Fetch-Site: cross-site",
-    "Accept-Language: en",
-    "Authorization: Basic ",
-    "aGk=",
-    "5\r\nhello\r\n",
-    "<methodCall>",
-    "offset=-1",
-    ":",
-    "\0",
-    "\u{fc}",
-];
-
-const WORDS: &[&str] = &[
-    "Basic", "basic", " ", "Bearer", "dTpw", "Og==", "=", "%", "\t", "\u{fc}",
-];
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn calls(xml in text_of(XML)) {
-        let _ = read_call(&xml);
-        let mut wrapped = b"<methodCall><methodName>a.b</methodName><params><param>".to_vec();
-        wrapped.extend_from_slice(&xml);
-        wrapped.extend_from_slice(b"</param></params></methodCall>");
-        let _ = read_call(&wrapped);
-    }
-
-    #[test]
-    fn requests_and_answers(line in text_of(LINES)) {
-        let line = String::from_utf8_lossy(&line);
-        let _ = request::read(&line);
-        if let Ok(answer) = line.parse::<AnswerLine>() {
-            let again = answer.to_string().parse::<AnswerLine>();
-            prop_assert_eq!(again.map(|it| it.to_string()), Ok(answer.to_string()));
+/// An input with some of its bytes changed, taken out or put in.
+fn changed(input: &[u8], changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
+    let mut input = input.to_vec();
+    for (at, how, byte) in changes {
+        let at = at.index(input.len() + 1);
+        match (how % 3, at < input.len()) {
+            (0, true) => input[at] = *byte,
+            (1, true) => input.truncate(input.len() - at % 8),
+            _ => input.insert(at, *byte),
         }
     }
+    input
+}
+
+fn try_all(name: &str, target: Target) {
+    let mut runner = TestRunner::deterministic();
+    let changes = (any::<prop::sample::Index>(), any::<u8>(), any::<u8>());
+    let changes = prop::collection::vec(changes, 1..4);
+    for (path, input) in corpus(name) {
+        eprintln!("{}", path.display());
+        target(&input);
+        for _ in 0..CHANGES {
+            let input = changed(&input, &changes.new_tree(&mut runner).unwrap().current());
+            eprintln!("{:?}", input.escape_ascii().to_string());
+            target(&input);
+        }
+    }
+    let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let config = ProptestConfig {
+        cases: INPUTS,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let tried = TestRunner::new_with_rng(config, random).run(&text_of(name), |input| {
+        target(&input);
+        Ok::<(), TestCaseError>(())
+    });
+    tried.unwrap();
+}
+
+macro_rules! targets {
+    ($($name:ident)*) => {$(
+        #[test]
+        fn $name() {
+            let name = stringify!($name);
+            let (_, target) = targets::ALL.into_iter().find(|(known, _)| *known == name).unwrap();
+            try_all(name, target);
+        }
+    )*
 
     #[test]
-    fn credentials(header in text_of(WORDS)) {
-        let guard = Credentials::new("u".to_owned(), "{SHA}".to_owned());
-        let _ = guard.judge(Some(&header));
-    }
+    fn every_target_is_tried() {
+        let tried = [$(stringify!($name)),*];
+        assert_eq!(targets::ALL.map(|(name, _)| name), tried);
+    }};
 }
+
+targets! { configuration http line_protocol listener log_format xml_rpc }
 
 #[test]
 fn whole_connections() {
@@ -226,7 +138,7 @@ fn whole_connections() {
     lab.wait_state("a", "RUNNING");
     let brain = lab.keeper_and_brain().1;
     let mut runner = TestRunner::deterministic();
-    let (http, lines) = (text_of(HTTP), text_of(LINES));
+    let (http, lines) = (text_of("http"), text_of("line_protocol"));
     for number in 0..400 {
         let mut bytes = match number % 2 {
             0 => b"GET ".to_vec(),

@@ -138,20 +138,68 @@ fn slow_clients_are_ended_and_hold_up_nobody() {
         .collect();
     assert_unharmed(&lab, brain);
     // They are ended, and the port serves again, the crowd being there still.
-    lab.until("the port serves", |_| {
-        let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else {
-            return false;
-        };
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Http::send(stream, &request("GET /ok.html", &[], b""))
-            .whole()
-            .text()
-            == "OK"
-    });
+    lab.until("the port serves", |_| serves(port));
     assert_unharmed(&lab, brain);
     drop(crowd);
     let words = last_words(slow_body);
     assert!(words.contains(" 408 "), "{words}");
+    lab.shut_down();
+}
+
+#[test]
+fn clients_that_are_gone_leave_their_places() {
+    // Found by fuzzing: bytes of a further request hid from the server that nobody listened any more.
+    ours_only!();
+    let (mut lab, port) = open_port();
+    let brain = lab.keeper_and_brain().1;
+    for _ in 0..300 {
+        let mut bytes = request("GET /logtail/a", &[], b"");
+        bytes.extend(b"GET");
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
+            break;
+        };
+        let _ = stream.write_all(&bytes);
+        let _ = stream.read(&mut [0; 10]);
+    }
+    lab.until("the port serves", |_| serves(port));
+    assert_unharmed(&lab, brain);
+    lab.shut_down();
+}
+
+/// Whether the port answers a fresh connection.
+fn serves(port: u16) -> bool {
+    let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else {
+        return false;
+    };
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let reply = Http::send(stream, &request("GET /ok.html", &[], b"")).whole();
+    reply.text() == "OK"
+}
+
+/// A connection from another address of this machine.
+fn from_elsewhere(port: u16) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, ipproto, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, Some(ipproto::TCP)).unwrap();
+    let address = |text: &str| -> std::net::SocketAddr { text.parse().unwrap() };
+    bind(&socket, &address("127.0.0.2:0")).unwrap();
+    connect(&socket, &address(&format!("127.0.0.1:{port}"))).unwrap();
+    TcpStream::from(socket)
+}
+
+#[test]
+fn one_address_does_not_shut_out_others() {
+    ours_only!();
+    let (mut lab, port) = open_port();
+    let brain = lab.keeper_and_brain().1;
+    let crowd: Vec<TcpStream> = (0..240).map(|_| tcp("127.0.0.1", port)).collect();
+    let reply = Http::send(tcp("127.0.0.1", port), b"").whole();
+    assert_eq!(reply.status, 503);
+    assert!(reply.text().contains("Too many connections"));
+    let reply = Http::send(from_elsewhere(port), &request("GET /ok.html", &[], b"")).whole();
+    assert_eq!(reply.text(), "OK");
+    assert_unharmed(&lab, brain);
+    drop(crowd);
+    lab.until("the port serves", |_| serves(port));
     lab.shut_down();
 }
 

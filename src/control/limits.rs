@@ -9,8 +9,8 @@ pub struct Limits {
     pub connections: usize,
     /// Of those, kept free for root and the daemon's own user.
     pub reserve: usize,
-    /// Connections of one other user.
-    pub per_user: usize,
+    /// Of those, at most for one other user, or for one address.
+    pub share: usize,
     /// How long a connection may be silent between two requests.
     pub idle: Duration,
     /// How long the rest of a request line may take after its first byte.
@@ -27,7 +27,7 @@ impl Default for Limits {
         Limits {
             connections: 256,
             reserve: 16,
-            per_user: 64,
+            share: 64,
             idle: Duration::from_secs(300),
             request: Duration::from_secs(10),
             stall: Duration::from_secs(30),

@@ -1,5 +1,5 @@
-//! Who of those that connect gets a place: so many in all, so many for one user, and a reserve
-//! for root and the daemon's own user, who must get in when others have filled the house.
+//! Who of those that connect gets a place: so many in all, so many for one user or one address, and a
+//! reserve for root and the daemon's own user, who must get in when others have filled the house.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,36 +8,36 @@ use async_std::channel::{Receiver, Sender, bounded};
 
 use super::limits::Limits;
 
-/// The places of a door.
+/// The places of a door. Those who come are told apart by `Who`: a user, or an address.
 #[derive(Debug, Clone)]
-pub struct Seats {
-    shared: Arc<Shared>,
+pub struct Seats<Who: Ord> {
+    shared: Arc<Shared<Who>>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Shared<Who: Ord> {
     /// A bounded channel as semaphore: a message for each permit that is out.
     permits: (Sender<()>, Receiver<()>),
-    census: Mutex<Census>,
+    census: Mutex<Census<Who>>,
 }
 
 /// The right to accept one connection, whoever it will be.
 #[derive(Debug)]
-pub struct Permit {
-    shared: Arc<Shared>,
+pub struct Permit<Who: Ord> {
+    shared: Arc<Shared<Who>>,
 }
 
 /// The place of a client; free again when dropped.
 #[derive(Debug)]
-pub struct Seat {
-    permit: Permit,
+pub struct Seat<Who: Ord> {
+    permit: Permit<Who>,
     /// `None` for those to whom only the limit in all applies.
-    user: Option<u32>,
+    who: Option<Who>,
 }
 
-impl Seats {
+impl<Who: Ord + Clone> Seats<Who> {
     /// All places free.
-    pub fn new(limits: Limits) -> Seats {
+    pub fn new(limits: Limits) -> Seats<Who> {
         Seats {
             shared: Arc::new(Shared {
                 permits: bounded(limits.connections.max(1)),
@@ -48,7 +48,7 @@ impl Seats {
 
     /// Waits until there is a place at all. To be had before accepting: who waits in the kernel's
     /// queue costs nothing here.
-    pub async fn permit(&self) -> Permit {
+    pub async fn permit(&self) -> Permit<Who> {
         let shared = self.shared.clone();
         // It cannot be closed: we hold its receiver.
         let _ = shared.permits.0.send(()).await;
@@ -56,71 +56,74 @@ impl Seats {
     }
 }
 
-impl Permit {
-    /// The place of this user; `None` if the user has had its share.
-    pub fn seat(self, uid: u32, privileged: bool) -> Option<Seat> {
-        let user = (!privileged).then_some(uid);
-        if let Some(uid) = user
-            && !census(&self.shared).enter(uid)
+impl<Who: Ord + Clone> Permit<Who> {
+    /// The place of this client; `None` if it has had its share.
+    pub fn seat(self, who: Who, privileged: bool) -> Option<Seat<Who>> {
+        let who = (!privileged).then_some(who);
+        if let Some(who) = &who
+            && !census(&self.shared).enter(who)
         {
             return None;
         }
-        Some(Seat { permit: self, user })
+        Some(Seat { permit: self, who })
     }
 }
 
-impl Drop for Permit {
+impl<Who: Ord> Drop for Permit<Who> {
     fn drop(&mut self) {
         let _ = self.shared.permits.1.try_recv();
     }
 }
 
-impl Drop for Seat {
+impl<Who: Ord> Drop for Seat<Who> {
     fn drop(&mut self) {
-        if let Some(uid) = self.user {
-            census(&self.permit.shared).leave(uid);
+        if let Some(who) = &self.who {
+            census(&self.permit.shared).leave(who);
         }
     }
 }
 
-fn census(shared: &Shared) -> MutexGuard<'_, Census> {
+fn census<Who: Ord>(shared: &Shared<Who>) -> MutexGuard<'_, Census<Who>> {
     shared.census.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many of those without privilege are in, and of which user.
+/// How many of those without privilege are in, and who.
 #[derive(Debug)]
-struct Census {
+struct Census<Who: Ord> {
     common: usize,
-    per_user: usize,
-    users: BTreeMap<u32, usize>,
+    share: usize,
+    inside: BTreeMap<Who, usize>,
 }
 
-impl Census {
-    fn new(limits: Limits) -> Census {
+impl<Who: Ord> Census<Who> {
+    fn new(limits: Limits) -> Census<Who> {
         Census {
             common: limits.connections.saturating_sub(limits.reserve),
-            per_user: limits.per_user,
-            users: BTreeMap::new(),
+            share: limits.share,
+            inside: BTreeMap::new(),
         }
     }
 
-    fn enter(&mut self, uid: u32) -> bool {
-        let all: usize = self.users.values().sum();
-        let own = self.users.get(&uid).copied().unwrap_or(0);
-        if all >= self.common || own >= self.per_user {
+    fn enter(&mut self, who: &Who) -> bool
+    where
+        Who: Clone,
+    {
+        let all: usize = self.inside.values().sum();
+        let own = self.inside.get(who).copied().unwrap_or(0);
+        if all >= self.common || own >= self.share {
             return false;
         }
-        self.users.insert(uid, own + 1);
+        self.inside.insert(who.clone(), own + 1);
         true
     }
 
-    fn leave(&mut self, uid: u32) {
-        let Some(own) = self.users.get_mut(&uid) else {
+    fn leave(&mut self, who: &Who) {
+        let Some(own) = self.inside.get_mut(who) else {
             return;
         };
         *own -= 1;
         if *own == 0 {
-            self.users.remove(&uid);
+            self.inside.remove(who);
         }
     }
 }
@@ -135,7 +138,7 @@ mod tests {
         Limits {
             connections: 6,
             reserve: 2,
-            per_user: 3,
+            share: 3,
             ..Limits::default()
         }
     }

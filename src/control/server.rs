@@ -103,7 +103,7 @@ pub async fn serve_within(limits: Limits, listener: OwnedFd, rooms: Rooms) -> io
         Ok(listener) => listener,
         Err(error) => return error,
     };
-    let seats = Seats::new(limits);
+    let seats: Seats<u32> = Seats::new(limits);
     let mut refused = false;
     loop {
         let permit = seats.permit().await;
@@ -148,7 +148,7 @@ pub fn severity(error: &io::Error) -> Severity {
 }
 
 /// Gives a new connection its task, or tells it that there is no place.
-fn admit(stream: Async<UnixStream>, permit: Permit, limits: Limits, rooms: &Rooms) {
+fn admit(stream: Async<UnixStream>, permit: Permit<u32>, limits: Limits, rooms: &Rooms) {
     use std::os::fd::AsFd;
     let peer = peer_of(stream.as_fd());
     let uid = peer.map_or(u32::MAX, |peer| peer.uid);
@@ -167,7 +167,7 @@ fn admit(stream: Async<UnixStream>, permit: Permit, limits: Limits, rooms: &Room
 }
 
 /// Talks to one client in the protocol it speaks, and keeps its seat for so long.
-async fn talk(mut connection: Connection, rooms: Rooms, _seat: Seat) {
+async fn talk(mut connection: Connection, rooms: Rooms, _seat: Seat<u32>) {
     let door = loop {
         match Door::of(connection.pending()) {
             Some(door) => break door,

@@ -1,9 +1,9 @@
 //! HTTP behind the sockets: Supervisor's XML-RPC interface, its log streams and page, and ours.
 //!
 //! `tcp` accepts connections (those of unix sockets come from `control`). `transport` joins hyper
-//! and the runtime and ends connections that are too slow for their `pace`. `site` answers: it
-//! checks `credentials`, asks the `guard` whether a browser was talked into the request, and leads
-//! to a door:
+//! and the runtime and ends connections that are too slow for their `pace`; `hang_up` notices clients
+//! that are gone. `site` answers: it checks `credentials`, asks the `guard` whether a browser was
+//! talked into the request, and leads to a door:
 //!
 //! * `/RPC2`: `value` is the codec, `client_side` its other half, `fault` the table of faults,
 //!   `methods` the table of methods,
@@ -30,6 +30,7 @@ mod events;
 mod fault;
 mod forms;
 mod guard;
+mod hang_up;
 mod info;
 mod interface;
 mod live;
@@ -49,6 +50,7 @@ pub mod value;
 
 pub use credentials::Credentials;
 pub use guard::Guard;
+pub use hang_up::Wire;
 pub use live::Live;
 pub use site::Site;
 pub use tcp::serve_tcp;

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use async_io::Timer;
 use async_std::channel::Sender;
 use futures_lite::future;
-use futures_lite::{AsyncRead, AsyncWrite};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
@@ -22,6 +21,7 @@ use super::asking::Asking;
 use super::credentials::{Credentials, Verdict};
 use super::forms::{self, Form};
 use super::guard::{Deed, Guard};
+use super::hang_up::{Socket, Wire, until_gone};
 use super::interface::Interface;
 use super::live::Live;
 use super::pace::{Pace, Step};
@@ -67,25 +67,29 @@ impl Site {
     }
 
     /// Serves a connection of which `received` was read already, until either side ends it.
-    pub(super) async fn serve<S>(&self, stream: S, received: Vec<u8>, peer: Option<Peer>)
+    pub async fn serve<S>(&self, stream: S, received: Vec<u8>, peer: Option<Peer>)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Wire,
     {
         let pace = Pace::default();
         let service = service_fn(|request| {
-            let pace = pace.clone();
+            let (pace, wire) = (pace.clone(), stream.clone());
             async move {
                 pace.go(Step::Busy);
                 let reply = self.answer(request, peer).await;
                 let endless = reply.extensions().get::<Endless>().is_some();
                 pace.go(if endless { Step::Stream } else { Step::Idle });
-                Ok::<_, Infallible>(reply)
+                Ok::<_, Infallible>(match endless {
+                    true => until_gone(reply, wire.gone()),
+                    false => reply,
+                })
             }
         });
+        let transport = Transport::new(stream.clone(), received, pace.clone());
         // An error here is a client that went away, is too slow, or does not speak HTTP.
         let _ = http1::Builder::new()
             .max_buf_size(HEAD_MAX)
-            .serve_connection(Transport::new(stream, received, pace.clone()), service)
+            .serve_connection(transport, service)
             .await;
     }
 
@@ -211,7 +215,8 @@ async fn remote_call(asking: Asking, request: Request<Incoming>) -> Reply {
 impl HttpDoor for Site {
     fn talk(self: Arc<Self>, talk: Talk) -> future::Boxed<()> {
         Box::pin(async move {
-            self.serve(talk.stream, talk.received, talk.peer).await;
+            self.serve(Socket::of(talk.stream), talk.received, talk.peer)
+                .await;
         })
     }
 }
