@@ -432,7 +432,7 @@ fn open_slate(parked: &mut BTreeMap<ParkKey, OwnedFd>, link: &Link) -> io::Resul
     if let [Some(even), Some(odd)] = keys.map(|key| parked.remove(&key)) {
         let (slate, bytes) = Slate::open([even, odd])?;
         // What cannot be read is as good as nothing: listeners are then started again.
-        let memory = bytes.and_then(|bytes| postcard::from_bytes(&bytes).ok());
+        let memory = bytes.and_then(|bytes| Memory::read(&bytes));
         return Ok((slate, memory.unwrap_or_default()));
     }
     let slate = Slate::create()?;

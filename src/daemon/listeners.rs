@@ -21,13 +21,13 @@ use super::sentences::{self, say};
 use super::wires::{Heard, Wires};
 use crate::config::GroupKind;
 use crate::control::Channel;
-use crate::events::{ListenerState, Note, Pools};
+use crate::events::{ListenerState, Note, Pools, Waiting};
 use crate::fleet::{Event, ProcessId, Request, Selector, Stamp, State, Ticket};
 use crate::keeper::Slate;
 use crate::launch;
 
 /// Bytes of events of one pool that are remembered while they wait: all of a buffer of usual size. They
-/// are written down at every step, so this is a price that every event pays.
+/// are copied at every step, so this is a price that every event pays.
 const REMEMBERED_MAX: usize = 16 * 1024;
 
 /// Lost events that are named one by one in a second; more are counted.
@@ -51,6 +51,8 @@ pub struct Listeners {
     /// Their pipes.
     pub wires: Wires,
     slate: Slate,
+    /// The pools' events as they are on the slate.
+    waiting: Waiting,
     /// The number of the last event that is on the slate.
     remembered: u64,
     /// The pools are not on the slate as they are.
@@ -60,7 +62,7 @@ pub struct Listeners {
     pub(super) farewells: BTreeMap<ProcessId, Farewell>,
 }
 
-/// What is on the slate.
+/// What is on the slate, followed by what waits in the pools.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Memory {
     /// The number of the last event.
@@ -69,6 +71,15 @@ pub struct Memory {
     pools: Pools,
     /// Listeners that are being read from or written to.
     touched: Vec<ProcessId>,
+}
+
+impl Memory {
+    /// Reads what is on a slate; nothing if it cannot be read, which is as good as nothing.
+    pub fn read(bytes: &[u8]) -> Option<Memory> {
+        let (mut memory, waiting): (Memory, _) = postcard::take_from_bytes(bytes).ok()?;
+        Waiting::give_back(waiting, &mut memory.pools);
+        Some(memory)
+    }
 }
 
 /// Counts lost events, so that a flood of them is no flood of lines.
@@ -86,6 +97,7 @@ impl Listeners {
             pools: Pools::default(),
             wires: Wires::new()?,
             slate,
+            waiting: Waiting::default(),
             remembered: last_event,
             changed: false,
             losses: Losses::default(),
@@ -206,6 +218,7 @@ impl Brain {
                     self.hear_listener(*id);
                 }
             }
+            let touched = ready.clone();
             let runs = |id| {
                 let state = self.fleet.get(id).map(|process| process.state());
                 state == Some(State::Running) || self.listeners.farewells.contains_key(&id)
@@ -221,11 +234,13 @@ impl Brain {
                 let pool = self.listeners.pools.of(*id);
                 pool.is_some_and(|pool| pool.has_unwritten(*id))
             });
-            if !sent.is_empty() {
-                self.remember_events(&sent);
-                for id in sent {
-                    self.write_listener(id);
-                }
+            // Who has just been heard is on the slate as touched already.
+            if !sent.iter().all(|id| touched.contains(id)) {
+                let touched: Vec<ProcessId> = touched.iter().chain(&sent).copied().collect();
+                self.remember_events(&touched);
+            }
+            for id in sent {
+                self.write_listener(id);
             }
             self.tell_losses();
             self.end_farewells();
@@ -369,12 +384,21 @@ impl Brain {
         }
         let memory = Memory {
             last_event: self.bulletin.last(),
-            pools: self.listeners.pools.abridged(REMEMBERED_MAX),
+            pools: self.listeners.pools.without_waiting(),
             touched: touched.to_vec(),
         };
+        let Listeners {
+            pools,
+            waiting,
+            slate,
+            ..
+        } = &mut self.listeners;
         let written = postcard::to_stdvec(&memory)
             .map_err(io::Error::other)
-            .and_then(|bytes| self.listeners.slate.write(&bytes));
+            .and_then(|mut bytes| {
+                bytes.extend_from_slice(waiting.of(pools, REMEMBERED_MAX));
+                slate.write(&bytes)
+            });
         if let Err(error) = written {
             say(sentences::critical(format!(
                 "keeping the events for a successor: {error}; a crash now would lose some"

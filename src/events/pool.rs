@@ -29,6 +29,9 @@ pub const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// See [`PAUSE_MIN`].
 pub const PAUSE_MAX: Duration = Duration::from_secs(10);
 
+/// What an event weighs beside its payload, in bytes.
+const ENVELOPE_WEIGHT: usize = 32;
+
 /// An event on its way to a pool's listeners.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
@@ -101,6 +104,11 @@ pub struct Pool {
     events: Vec<EventType>,
     buffer_size: usize,
     next_serial: u64,
+    /// One more than the serial of the last event that was taken.
+    end: u64,
+    /// No event from this serial on was ever given to a listener, or up. Those before it that wait
+    /// came back, and are at the head.
+    begin: u64,
     buffer: VecDeque<Envelope>,
     /// Bytes of payload in the buffer.
     bytes: usize,
@@ -123,6 +131,8 @@ impl Pool {
             events: config.events.clone(),
             buffer_size: usize::try_from(config.buffer_size).unwrap_or(usize::MAX),
             next_serial: 0,
+            end: 0,
+            begin: 0,
             buffer: VecDeque::new(),
             bytes: 0,
             listeners: listeners.collect(),
@@ -151,6 +161,7 @@ impl Pool {
             payload,
         };
         self.next_serial += 1;
+        self.end = serial + 1;
         let most = match self.spoke {
             true => self.buffer_size,
             false => self.buffer_size.max(STARTUP_BUFFER),
@@ -255,6 +266,7 @@ impl Pool {
                 break;
             };
             self.bytes -= event.payload.len();
+            self.begin = self.begin.max(event.serial + 1);
             notes.push(Note::Sent {
                 process: *process,
                 serial: event.serial,
@@ -321,28 +333,61 @@ impl Pool {
         Some(listener.dialogue.state())
     }
 
-    /// The same pool with at most so many bytes of waiting events, the oldest of them; for a
-    /// successor. Output of programs is not among them: it is in their logs.
-    pub fn abridged(&self, bytes: usize) -> Pool {
-        let mut room = bytes;
-        let is_log = |event: &Envelope| EventType::ProcessLog.covers(event.kind);
-        let mut abridged = Pool {
+    /// No event from this serial on was ever given to a listener, or up.
+    pub fn begin(&self) -> u64 {
+        self.begin
+    }
+
+    /// One more than the serial of the last event that was taken.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The same pool with what listeners have or gave back, and without the rest: for a successor,
+    /// which gets of the rest what [`Pool::oldest`] gives.
+    pub fn without_waiting(&self) -> Pool {
+        let came_back = |event: &&Envelope| event.serial < self.begin && !is_output(event);
+        let buffer: VecDeque<Envelope> =
+            self.buffer.iter().take_while(came_back).cloned().collect();
+        Pool {
             name: self.name.clone(),
             events: self.events.clone(),
-            buffer: VecDeque::new(),
-            bytes: 0,
+            bytes: buffer.iter().map(|event| event.payload.len()).sum(),
+            buffer,
             listeners: self.listeners.clone(),
             ..*self
-        };
-        for event in self.buffer.iter().filter(|event| !is_log(event)) {
-            let Some(rest) = room.checked_sub(event.payload.len()) else {
-                break;
-            };
-            room = rest;
-            abridged.bytes += event.payload.len();
-            abridged.buffer.push_back(event.clone());
         }
-        abridged
+    }
+
+    /// The oldest events that were never given to a listener, within so many bytes, and where those
+    /// begin that are not among them. Output of programs is left out: it is in their logs.
+    pub fn oldest(&self, bytes: usize) -> (Vec<&Envelope>, u64) {
+        let (mut room, mut oldest) = (bytes, Vec::new());
+        for event in self
+            .buffer
+            .iter()
+            .filter(|event| event.serial >= self.begin)
+        {
+            if is_output(event) {
+                continue;
+            }
+            match room.checked_sub(event.payload.len() + ENVELOPE_WEIGHT) {
+                Some(rest) => room = rest,
+                None => return (oldest, event.serial),
+            }
+            oldest.push(event);
+        }
+        (oldest, self.end)
+    }
+
+    /// Takes back what [`Pool::oldest`] gave, as far as it was not given to listeners since.
+    pub fn give_back(&mut self, events: Vec<Envelope>) {
+        for event in events {
+            if event.serial >= self.begin {
+                self.bytes += event.payload.len();
+                self.buffer.push_back(event);
+            }
+        }
     }
 
     fn forget_event(&mut self, process: ProcessId) -> Option<Envelope> {
@@ -362,12 +407,18 @@ impl Pool {
     fn discard_oldest(&mut self, notes: &mut Vec<Note>) {
         if let Some(oldest) = self.buffer.pop_front() {
             self.bytes -= oldest.payload.len();
+            self.begin = self.begin.max(oldest.serial + 1);
             notes.push(Note::Discarded {
                 pool: self.name.clone(),
                 serial: oldest.serial,
             });
         }
     }
+}
+
+/// What a program wrote.
+fn is_output(event: &Envelope) -> bool {
+    EventType::ProcessLog.covers(event.kind)
 }
 
 impl Envelope {

@@ -1,7 +1,7 @@
 //! Tests of `pool.rs`, by way of [`Pools`].
 
 use super::*;
-use crate::events::{Event, Pools};
+use crate::events::{Event, Pools, Waiting};
 use proptest::prelude::*;
 
 const A: ProcessId = ProcessId(1);
@@ -206,8 +206,10 @@ fn a_successor_knows_all_but_the_bulk() {
     scene.happen(&["a", "b", "c"]);
     scene.dispatch();
     scene.hear(A, "RESULT 4\nFA");
-    let bytes = postcard::to_stdvec(&scene.pools.abridged(15)).unwrap();
+    let waiting = Waiting::default().of(&scene.pools, 50).to_vec();
+    let bytes = postcard::to_stdvec(&scene.pools.without_waiting()).unwrap();
     scene.pools = postcard::from_bytes(&bytes).unwrap();
+    Waiting::give_back(&waiting, &mut scene.pools);
     scene.hear(A, "IL");
     scene.hear(B, "READY\n");
     scene.now = Stamp(u64::MAX);

@@ -108,16 +108,31 @@ impl Pools {
         self.ticks.next()
     }
 
-    /// The same with at most so many bytes of waiting events in each pool.
-    pub fn abridged(&self, bytes: usize) -> Pools {
+    /// The same without what waits in them.
+    pub fn without_waiting(&self) -> Pools {
         let pools = self.pools.iter();
         Pools {
             pools: pools
-                .map(|(name, pool)| (name.clone(), pool.abridged(bytes)))
+                .map(|(name, pool)| (name.clone(), pool.without_waiting()))
                 .collect(),
             next_serial: self.next_serial,
             ticks: self.ticks.clone(),
         }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.pools.len()
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Pool)> {
+        self.pools.iter()
+    }
+
+    /// A pool by its name.
+    pub fn named(&mut self, name: &str) -> Option<&mut Pool> {
+        self.pools.get_mut(name)
     }
 
     /// Only what somebody waits for is looked at the clock for.
