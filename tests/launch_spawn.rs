@@ -12,8 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use appctl::config::{LaunchConfig, Signal, UserSpec};
 use appctl::fleet::{ExitStatus, ProcessName, SpawnFailure, SpawnFailureKind};
 use appctl::launch::{
-    ChildEnds, Deaths, Launcher, Limits, Living, adopt, find_started, kill, peek_exit, pipe_inode,
-    reap, spawn,
+    ChildEnds, Deaths, Launcher, Limits, Living, Membership, adopt, find_started, kill, peek_exit,
+    pipe_inode, reap, spawn,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -674,7 +674,7 @@ fn the_launcher_starts_in_order_from_a_table_of_its_own() {
         .iter()
         .map(|config| {
             let (stdin, stdout, ends) = pipes();
-            let begun = launcher.begin(&name, config, ends, &limits());
+            let begun = launcher.begin(&name, config, ends, &limits(), &Membership::default());
             (config, stdin, stdout, begun)
         })
         .collect();

@@ -284,7 +284,7 @@ fn the_whole_process_group_is_reached_if_asked_for() {
     // Parent and child; the second argument says whether both ignore SIGTERM.
     lab.script("tree", "[ \"$2\" = deaf ] && trap '' TERM; sleep 1000 & echo $! > @D@/$1.child; wait; while :; do sleep 0.05; done");
     let lab = lab.started(
-        "[program:alone]\ncommand=@D@/tree alone\n\
+        "[program:alone]\ncommand=@D@/tree alone\nstop_tree=false\n\
          [program:stopgroup]\ncommand=@D@/tree stopgroup\nstopasgroup=true\n\
          [program:killgroup]\ncommand=@D@/tree killgroup deaf\nkillasgroup=true\nstopwaitsecs=1\n",
     );

@@ -170,6 +170,7 @@ fn process() -> ProcessView {
         stdout_logfile: String::new(),
         stderr_logfile: String::new(),
         log_trouble: String::new(),
+        left_behind: String::new(),
     }
 }
 

@@ -35,6 +35,9 @@ pub fn status(processes: &[ProcessView], target: Target) -> String {
         if target.columns.is_some() && !view.log_trouble.is_empty() {
             description = format!("{description} [log: {}]", view.log_trouble);
         }
+        if target.columns.is_some() && !view.left_behind.is_empty() {
+            description = format!("{description} [left behind: {}]", view.left_behind);
+        }
         text.push_str(&status_line(name, width, view.state, &description, target));
         text.push('\n');
     }
@@ -290,6 +293,7 @@ mod tests {
             stdout_logfile: "/log/a".into(),
             stderr_logfile: String::new(),
             log_trouble: String::new(),
+            left_behind: String::new(),
         }
     }
 
@@ -349,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn log_trouble_is_shown_on_a_terminal_only() {
+    fn trouble_is_shown_on_a_terminal_only() {
         let mut full = process("a", "a", State::Running, "pid 12, uptime 0:01:02");
         full.log_trouble = "no space left".into();
         let terminal = Target {
@@ -357,7 +361,11 @@ mod tests {
             colours: false,
         };
         assert!(status(std::slice::from_ref(&full), terminal).ends_with("[log: no space left]\n"));
-        assert!(!status(&[full], PIPE).contains("space"));
+        full.left_behind = "pid 12 (sleep)".into();
+        let text = status(std::slice::from_ref(&full), terminal);
+        assert!(text.ends_with("[log: no space left] [left behind: pid 12 (sleep)]\n"));
+        let text = status(&[full], PIPE);
+        assert!(!text.contains("space") && !text.contains("behind"));
     }
 
     #[test]

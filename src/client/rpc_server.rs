@@ -420,6 +420,7 @@ fn process(info: &Value) -> Option<ProcessView> {
         stdout_logfile: text(info, "stdout_logfile"),
         stderr_logfile: text(info, "stderr_logfile"),
         log_trouble: String::new(),
+        left_behind: String::new(),
     })
 }
 

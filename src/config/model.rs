@@ -237,6 +237,9 @@ pub struct Policy {
     pub stopasgroup: bool,
     /// Send SIGKILL to the process group.
     pub killasgroup: bool,
+    /// Whether a stop ends everything that it started (our addition: `stop_tree`); `None`: as the
+    /// name under which the daemon runs has it.
+    pub stop_tree: Option<bool>,
     /// Its final end is the end of the daemon (our addition: `essential`).
     pub essential: bool,
 }

@@ -164,6 +164,11 @@ pub const PROGRAM: &[OptionInfo] = &[
     option("stopasgroup", "false", "send it to the process group"),
     option("killasgroup", "false", "SIGKILL the process group"),
     option(
+        "stop_tree",
+        "",
+        "a stop ends all that it started; default: true, as supervisord false (appctl)",
+    ),
+    option(
         "essential",
         "false",
         "its final end ends the daemon, in order, with its exit code (appctl)",

@@ -145,6 +145,9 @@ impl Common {
             stopwaitsecs: reader.read(scope, "stopwaitsecs", 10, value::integer),
             stopasgroup,
             killasgroup,
+            stop_tree: reader.read(scope, "stop_tree", None, |text| {
+                value::boolean(text).map(Some)
+            }),
             essential: reader.read(scope, "essential", false, value::boolean),
         };
         let count = reader.read(scope, "numprocs", 1, |text| match value::integer(text)? {

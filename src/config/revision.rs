@@ -30,6 +30,7 @@ const ADJUSTABLE: &[&str] = &[
     "stopwaitsecs",
     "stopasgroup",
     "killasgroup",
+    "stop_tree",
     "essential",
 ];
 
@@ -149,6 +150,7 @@ fn of_policy(policy: &Policy, options: &mut Vec<(String, String)>) {
         stopwaitsecs,
         stopasgroup,
         killasgroup,
+        stop_tree,
         essential,
     } = policy;
     let codes: Vec<String> = exitcodes.iter().map(ToString::to_string).collect();
@@ -171,6 +173,10 @@ fn of_policy(policy: &Policy, options: &mut Vec<(String, String)>) {
     add("stopwaitsecs", stopwaitsecs.to_string());
     add("stopasgroup", stopasgroup.to_string());
     add("killasgroup", killasgroup.to_string());
+    add(
+        "stop_tree",
+        stop_tree.map_or_else(String::new, |tree| tree.to_string()),
+    );
     add("essential", essential.to_string());
 }
 

@@ -198,6 +198,7 @@ fn process_row(view: &ProcessView) -> Row {
         .with_some("stdout_logfile", &view.stdout_logfile)
         .with_some("stderr_logfile", &view.stderr_logfile)
         .with_some("log_trouble", &view.log_trouble)
+        .with_some("left_behind", &view.left_behind)
         .with("group", &view.name.group)
 }
 
@@ -223,6 +224,7 @@ impl TryFrom<&Row> for ProcessView {
             stdout_logfile: row.text("stdout_logfile"),
             stderr_logfile: row.text("stderr_logfile"),
             log_trouble: row.text("log_trouble"),
+            left_behind: row.text("left_behind"),
         })
     }
 }

@@ -29,6 +29,7 @@ fn view(name: ProcessName) -> ProcessView {
         stdout_logfile: "/var/log/web.log".into(),
         stderr_logfile: String::new(),
         log_trouble: String::new(),
+        left_behind: String::new(),
     }
 }
 
@@ -177,6 +178,7 @@ fn no_row_is_longer_than_a_line() {
         &mut view.stdout_logfile,
         &mut view.stderr_logfile,
         &mut view.log_trouble,
+        &mut view.left_behind,
     ] {
         text.clone_from(&worst);
     }
@@ -202,7 +204,7 @@ proptest! {
     fn views_come_back_as_they_were(
         name in process_name(),
         (from, to) in (state(), state()),
-        texts in prop::collection::vec(text(), 5),
+        texts in prop::collection::vec(text(), 6),
         (pid, exit_status, uptime) in any::<(i32, i32, u64)>(),
         (start, stop, now) in any::<(i64, i64, i64)>(),
         (in_use, autostart) in any::<(bool, bool)>(),
@@ -212,16 +214,16 @@ proptest! {
             let AnswerLine::Row(row) = line.parse().unwrap() else { panic!("{line}") };
             row
         };
-        let [description, spawn_error, stdout_logfile, stderr_logfile, log_trouble] =
+        let [description, spawn_error, stdout_logfile, stderr_logfile, log_trouble, left_behind] =
             texts.clone().try_into().unwrap();
         let view = ProcessView {
             name: name.clone(), state: to, description, pid, start, stop, now, uptime,
             exit_status, ended: spawn_error.clone(), spawn_error, stdout_logfile, stderr_logfile,
-            log_trouble,
+            log_trouble, left_behind,
         };
         let answer = Answer::Process(Box::new(view.clone()));
         prop_assert_eq!(ProcessView::try_from(&read(&answer)), Ok(view));
-        let [why, data, kind, ..] = <[String; 5]>::try_from(texts.clone()).unwrap();
+        let [why, data, kind, ..] = <[String; 6]>::try_from(texts.clone()).unwrap();
         let some = |text: String| (!text.is_empty()).then_some(text);
         let facts = Facts {
             sequence: uptime, time: now, event: "TICK_5".into(), name: Some(name.to_string()),

@@ -24,6 +24,7 @@ pub struct ProcessFacts<'a> {
     stdout_logfile: &'a str,
     stderr_logfile: &'a str,
     log_trouble: &'a str,
+    left_behind: &'a str,
 }
 
 impl<'a> ProcessFacts<'a> {
@@ -46,6 +47,7 @@ impl<'a> ProcessFacts<'a> {
             stdout_logfile: &view.stdout_logfile,
             stderr_logfile: &view.stderr_logfile,
             log_trouble: &view.log_trouble,
+            left_behind: &view.left_behind,
         }
     }
 }

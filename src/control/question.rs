@@ -263,6 +263,8 @@ pub struct ProcessView {
     pub stderr_logfile: String,
     /// A log that cannot be written at the moment: what fails, or empty.
     pub log_trouble: String,
+    /// Processes that are left of its earlier runs, in words, or empty.
+    pub left_behind: String,
 }
 
 /// The daemon as it is.

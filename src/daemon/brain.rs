@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use super::sentences::{self, say};
 use super::settings::Settings;
 use super::sockets::Sockets;
 use super::systemd::Systemd;
+use super::trees::Trees;
 use super::turn::Outcome;
 use crate::config::{
     self, Config, GroupConfig, MainLogTarget, OnFull, RealHost, ServerAddress, ServerConfig,
@@ -91,6 +92,8 @@ pub struct Brain {
     /// Who waits for what is being done to a log.
     pub(super) log_deeds: BTreeMap<(StreamId, LogDone), Vec<Ticket>>,
     pub(super) listeners: Listeners,
+    /// What programs left behind.
+    pub(super) trees: Trees,
     /// Open sockets of FastCGI programs.
     pub(super) sockets: Sockets,
     /// What happened, for whoever reads it.
@@ -176,6 +179,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         open_slate(&mut parked, &link).map_err(|error| format!("the memory of events: {error}"))?;
     let listeners = Listeners::new(slate, memory.last_event)
         .map_err(|error| format!("the set of listeners' pipes: {error}"))?;
+    let trees = Trees::new(ledger.as_fd()).map_err(|error| format!("the ledger: {error}"))?;
     let (upgrade_over, upgrades_over) = bounded(1);
     let launcher = Launcher::new()
         .map_err(|error| format!("starting the thread that starts programs: {error}"))?;
@@ -212,6 +216,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         parts: BTreeMap::new(),
         log_deeds: BTreeMap::new(),
         listeners,
+        trees,
         sockets: Sockets::new(),
         bulletin: Bulletin::continuing(memory.last_event),
         introducing: false,
@@ -412,6 +417,7 @@ impl Brain {
         remove_pidfile(&self.supervisord, self.keeper_pid);
         settings.remove_sockets();
         settings.remove_holder_socket();
+        self.trees.close();
         self.plane.finish();
         if let Err(error) = self.link.leave(code) {
             eprintln!("appctl: telling the keeper goodbye: {error}");

@@ -31,8 +31,10 @@ impl Brain {
         if !runs.is_empty() {
             say(sentences::child_quit());
         }
-        for run in &runs {
-            self.died(RunId(*run));
+        for token in &runs {
+            if !self.tree_member_died(*token) {
+                self.died(RunId(*token));
+            }
         }
         runs.len()
     }
@@ -139,8 +141,12 @@ impl Brain {
         }
     }
 
-    fn tell_end(&mut self, id: ProcessId) {
+    /// Its output is drained, or has had its time; and a stop is over when nothing is left.
+    pub(super) fn tell_end(&mut self, id: ProcessId) {
         self.endings.remove(&id);
+        if self.tree_holds_end(id) {
+            return;
+        }
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };

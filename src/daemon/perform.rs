@@ -44,7 +44,7 @@ impl Brain {
                 ));
             }
             Action::Finished { start_over, code } => {
-                self.finished = Some(if start_over {
+                self.leave_after_trees(if start_over {
                     Outcome::StartOver
                 } else {
                     Outcome::Shutdown(code)
@@ -56,6 +56,9 @@ impl Brain {
     fn kill(&mut self, id: ProcessId, pid: i32, signal: Signal, group: bool, purpose: KillPurpose) {
         // The decision to stop must outlive us before its effect can be seen.
         self.remember();
+        if purpose == KillPurpose::Overdue && self.tree_overdue(id) {
+            return;
+        }
         if purpose == KillPurpose::Stop && self.begin_farewell(id, pid, signal, group) {
             return;
         }
@@ -144,6 +147,7 @@ impl Brain {
         let Some(process) = self.processes.remove(&id) else {
             return;
         };
+        self.tree_leaves(id, &process.config.policy);
         for channel in process.channels() {
             self.plane.forget(stream_of(id, *channel));
         }

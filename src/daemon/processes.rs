@@ -115,6 +115,12 @@ pub struct Run {
     pub parent: Parent,
     /// It ended; its output is being drained.
     pub ending: Option<Ending>,
+    /// Inodes of its pipes, which what it starts has as well.
+    pub pipes: Vec<u64>,
+    /// It did not stop in time.
+    pub overdue: bool,
+    /// It ended, and what it started with it.
+    pub tree_ended: bool,
 }
 
 /// Whose child a program is.

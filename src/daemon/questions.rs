@@ -275,6 +275,7 @@ impl Brain {
             stdout_logfile: file(crate::control::Channel::Stdout),
             stderr_logfile: file(crate::control::Channel::Stderr),
             log_trouble: held.trouble(),
+            left_behind: self.trees.left_behind(id),
             spawn_error,
         })
     }

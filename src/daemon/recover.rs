@@ -141,6 +141,7 @@ impl Brain {
         for record in exits {
             self.orphan_ended(record);
         }
+        self.look_for_leftovers();
     }
 
     /// Finds the programs again. Those that are gone wait for the keeper's word on how they ended.
@@ -266,6 +267,10 @@ impl Brain {
                 _ => continue,
             };
             let id = run.process();
+            let current = self.processes.get_mut(&id).and_then(|it| it.run.as_mut());
+            if let Some(current) = current.filter(|current| current.id == run) {
+                current.pipes.extend(launch::pipe_inode(&descriptor).ok());
+            }
             let process = self.processes.get(&id);
             let current = process.and_then(|process| process.run.as_ref());
             let living = current.is_some_and(|it| it.id == run && it.ending.is_none());
@@ -335,6 +340,9 @@ fn adopted_run(
         stdin,
         parent: Parent::Keeper,
         ending: None,
+        pipes: Vec::new(),
+        overdue: false,
+        tree_ended: false,
     }
 }
 

@@ -89,6 +89,32 @@ pub fn turned(taken: usize) -> Line {
     line(LogLevel::Blather, format!("a turn took {taken} things"))
 }
 
+/// A program ended by itself, and these did not.
+pub fn left_behind(name: &str, members: &str) -> Line {
+    warning(format!(
+        "{name} ended and left behind: {members}; they end at its next start or with the daemon"
+    ))
+}
+
+/// The main process of a program has ended, and the rest is asked to.
+pub fn ending_tree(name: &str, members: &str) -> Line {
+    information(format!("ending what {name} left behind: {members}"))
+}
+
+/// The rest did not end in time.
+pub fn killing_tree(name: &str, members: &str) -> Line {
+    warning(format!(
+        "killing what {name} left behind with SIGKILL: {members}"
+    ))
+}
+
+/// SIGKILL did not help.
+pub fn tree_given_up(name: &str, members: &str) -> Line {
+    critical(format!(
+        "{name} left behind what could not be ended: {members}"
+    ))
+}
+
 /// The last writer of an output closed it.
 pub fn output_closed(stream: &str) -> Line {
     line(

@@ -20,7 +20,7 @@ use crate::fleet::{
     Event, ProcessId, Refusal, Report, Request, Selector, SpawnFailure, SpawnFailureKind,
 };
 use crate::keeper::ParkKey;
-use crate::launch::{self, Begun, ChildEnds};
+use crate::launch::{self, Begun, ChildEnds, Membership};
 
 /// How long the log files of a start may take to open. A disk that hangs must not leave a program
 /// in STARTING for ever; the log thread goes on waiting for it, the start does not.
@@ -88,7 +88,8 @@ impl Brain {
         })
     }
 
-    /// First step: look at the command, and have the log files opened.
+    /// First step: look at the command, end what is left of the last run, and have the log files
+    /// opened.
     pub(super) fn prepare_start(&mut self, id: ProcessId) {
         self.changed.insert(id);
         let Some(process) = self.processes.get_mut(&id) else {
@@ -101,6 +102,16 @@ impl Brain {
             });
             return;
         }
+        if !self.tree_holds_start(id) {
+            self.open_logs(id);
+        }
+    }
+
+    /// Nothing of an earlier run is in the way.
+    pub(super) fn open_logs(&mut self, id: ProcessId) {
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
         let channels = process.channels();
         process.preparing = Some(Preparing {
             outstanding: channels.len() as u8,
@@ -277,9 +288,13 @@ impl Brain {
         }
         let process = self.processes.get(&id)?;
         let launch = &process.config.launch;
+        let tree = match self.ends_tree(process) {
+            true => self.trees.membership(&process.name.to_string()),
+            false => Membership::default(),
+        };
         let begun = self
             .launcher
-            .begin(&process.name, launch, child, &self.child_limits);
+            .begin(&process.name, launch, child, &self.child_limits, &tree);
         match begun {
             Ok(begun) => Some((ours, begun)),
             Err(failure) => {
@@ -309,6 +324,10 @@ impl Brain {
             Ok(living) => {
                 say(sentences::spawned(&process.name.process, living.pid));
                 let (pid, number) = (living.pid, run);
+                let ends = stdin.iter().chain(outputs.iter().map(|(_, end)| end));
+                let pipes = ends
+                    .filter_map(|end| launch::pipe_inode(end).ok())
+                    .collect();
                 let run = Run {
                     id: run,
                     pid,
@@ -317,6 +336,9 @@ impl Brain {
                     stdin,
                     parent: Parent::Brain,
                     ending: None,
+                    pipes,
+                    overdue: false,
+                    tree_ended: false,
                 };
                 watch(&self.deaths, &run);
                 process.run = Some(run);

@@ -11,6 +11,7 @@ use futures_lite::future::{self, FutureExt};
 
 use super::brain::Brain;
 use super::sentences::{say, slow_turn, turned};
+use super::trees::Found;
 use crate::control::Question;
 use crate::events;
 use crate::fleet::{Event, Stamp};
@@ -43,6 +44,7 @@ enum Woken {
     Report(PlaneReport),
     Question(Question),
     Listeners,
+    Trees(Found),
     Deadline,
 }
 
@@ -101,6 +103,12 @@ impl Brain {
                 Err(_) => future::pending().await,
             }
         };
+        let trees = async {
+            match self.trees.founds.recv().await {
+                Ok(found) => Woken::Trees(found),
+                Err(_) => future::pending().await,
+            }
+        };
         let deadline = async {
             match self.next_deadline() {
                 Some(stamp) => {
@@ -111,7 +119,7 @@ impl Brain {
             }
         };
         let told = deaths.or(keeper).or(report).or(question);
-        told.or(listeners).or(deadline).await
+        told.or(listeners).or(trees).or(deadline).await
     }
 
     /// The earliest moment at which something is due by itself.
@@ -120,6 +128,7 @@ impl Brain {
         let patience = patience.chain(self.opening.values()).copied();
         let listeners = self.listeners.next_deadline(launch::now().stamp);
         let own = self.fleet.next_deadline().into_iter().chain(listeners);
+        let own = own.chain(self.trees.next_deadline());
         own.chain(patience).chain(self.watchdog_due()).min()
     }
 
@@ -135,6 +144,7 @@ impl Brain {
             Woken::Keeper(message) => told.push(message),
             Woken::Report(report) => reports.push(report),
             Woken::Question(question) => questions.push(question),
+            Woken::Trees(found) => self.hear_trees(found),
         }
         while told.len() < TAKEN_PER_TURN {
             let Some(message) = future::block_on(future::poll_once(self.link.next())) else {
@@ -184,6 +194,7 @@ impl Brain {
             self.decide();
         }
         self.remember();
+        self.look_at_trees();
         self.close_idle_sockets();
         self.attend_listeners();
     }

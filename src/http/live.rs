@@ -339,6 +339,7 @@ fn differ(old: &ProcessView, new: &ProcessView) -> bool {
             view.start,
             view.stop,
             view.log_trouble.clone(),
+            view.left_behind.clone(),
             view.spawn_error.clone(),
         )
     };

@@ -7,6 +7,7 @@
 use std::ffi::CString;
 use std::io;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -27,6 +28,8 @@ pub(super) struct Child {
     pub(super) nofile: Rlimit,
     /// `oom_score_adj` as text, if it differs from ours.
     pub(super) oom_score_adj: Option<Vec<u8>>,
+    /// The file by which it enters its cgroup.
+    pub(super) entrance: Option<CString>,
     /// The user to become.
     pub(super) identity: Option<Identity>,
     /// Working directory.
@@ -98,6 +101,10 @@ impl Child {
             progress.enter(Stage::OomScore);
             set_oom_score_adj(value)?;
         }
+        if let Some(entrance) = &self.entrance {
+            // Never required: what it starts can be found by other marks.
+            let _ = enter_cgroup(entrance);
+        }
         if let Some(identity) = &self.identity {
             identity.assume().map_err(|(step, error)| {
                 progress.enter(match step {
@@ -116,7 +123,7 @@ impl Child {
             rustix::process::chdir(directory.as_c_str())?;
         }
         if let Some(umask) = self.umask {
-            rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
+            rustix::process::umask(Mode::from_raw_mode(umask));
         }
         // Blocked since before the fork: a signal sent meanwhile takes effect here and now, as it
         // would in the program, instead of vanishing in a handler that was the daemon's.
@@ -155,6 +162,14 @@ impl Child {
         }
         last_error()
     }
+}
+
+/// Whatever this process becomes and starts is in the cgroup from here on. Async-signal-safe.
+fn enter_cgroup(entrance: &CString) -> Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(entrance.as_c_str(), flags, Mode::empty())?;
+    // 0: whoever writes.
+    rustix::io::write(&file, b"0").map(drop)
 }
 
 fn last_error() -> Errno {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use super::tree::TREE_VARIABLE;
 use crate::config::LaunchConfig;
 use crate::fleet::ProcessName;
 
@@ -19,12 +20,13 @@ const WITHHELD: [&str; 4] = [
 ];
 
 /// What a program gets; later wins: the daemon's own environment, Supervisor's variables, the
-/// configured ones. `HOME`, `USER` and `LOGNAME` stay as they are whatever `user=` says
+/// configured ones, the mark of its tree. `HOME`, `USER` and `LOGNAME` stay as they are whatever `user=` says
 /// (Supervisor's rule).
 pub(super) fn of_program(
     ours: impl IntoIterator<Item = (OsString, OsString)>,
     name: &ProcessName,
     config: &LaunchConfig,
+    token: Option<&str>,
 ) -> BTreeMap<OsString, OsString> {
     let supervisors = [
         ("SUPERVISOR_ENABLED", Some("1")),
@@ -47,6 +49,7 @@ pub(super) fn of_program(
         .filter(|(key, _)| !WITHHELD.iter().any(|withheld| key == withheld))
         .chain(supervisors)
         .chain(configured)
+        .chain(token.map(|token| (TREE_VARIABLE.into(), token.into())))
         .collect()
 }
 
@@ -71,7 +74,7 @@ mod tests {
             group: "web".to_owned(),
             process: "web_01".to_owned(),
         };
-        let lines: Vec<String> = of_program(ours.iter().map(own), &name, &config)
+        let lines: Vec<String> = of_program(ours.iter().map(own), &name, &config, None)
             .iter()
             .map(|(key, value)| format!("{}={}", key.display(), value.display()))
             .collect();

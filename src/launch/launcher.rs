@@ -28,7 +28,7 @@ use super::inherited::Inherited;
 use super::limits::Limits;
 use super::living::Living;
 use super::mask::{SignalMask, SignalSet};
-use super::spawn::{self, Born, ChildEnds, Failed, Prepared};
+use super::spawn::{self, Born, ChildEnds, Failed, Membership, Prepared};
 use super::stage::Stage;
 use crate::config::LaunchConfig;
 use crate::fleet::{ProcessName, SpawnFailure};
@@ -88,8 +88,9 @@ impl Launcher {
         config: &LaunchConfig,
         ends: ChildEnds,
         limits: &Limits,
+        tree: &Membership,
     ) -> Result<Begun, SpawnFailure> {
-        let (prepared, command) = spawn::prepare(name, config, limits, &self.inherited)?;
+        let (prepared, command) = spawn::prepare(name, config, limits, &self.inherited, tree)?;
         let sent = send(&self.ends, &ends).and_then(|()| {
             let gone = |_| io::Error::other("the thread that starts programs has ended");
             self.orders.send(prepared).map_err(gone)

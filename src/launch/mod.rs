@@ -9,6 +9,7 @@
 //! Must never: decide whether something should be started or killed.
 
 mod accounts;
+mod cgroup;
 mod child;
 mod clock;
 mod command;
@@ -28,9 +29,11 @@ mod signal;
 mod spawn;
 mod stage;
 mod stat;
+mod tree;
 mod wait;
 
 pub use accounts::drop_privileges;
+pub use cgroup::{Cgroup, Cgroups};
 pub use clock::{now, until};
 pub use deaths::Deaths;
 pub use foreign::foreign_exit;
@@ -40,8 +43,9 @@ pub use launcher::{Begun, Launcher};
 pub use limits::{Limits, raise_limits};
 pub use living::{Living, adopt, peek_exit, reap};
 pub use signal::kill;
-pub use spawn::{ChildEnds, check_command, spawn};
+pub use spawn::{ChildEnds, Membership, check_command, spawn};
 pub use stat::ProcessStat;
+pub use tree::{Marks, Member, Push, Round, sweep};
 
 pub(crate) use descriptors::close_on_exec_from;
 pub(crate) use environment::ROLE_VARIABLE;

@@ -19,6 +19,7 @@ use async_process::Command;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 
 use super::accounts::Identity;
+use super::cgroup::Cgroup;
 use super::child::{Child, StringTable};
 use super::command::{Resolved, resolve};
 use super::environment;
@@ -47,6 +48,15 @@ pub struct ChildEnds {
     pub stderr: Option<OwnedFd>,
 }
 
+/// What tells later that a process comes from this program.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// The mark in its environment.
+    pub token: Option<String>,
+    /// The cgroup that it is to enter, if it can.
+    pub cgroup: Option<Cgroup>,
+}
+
 /// Whether the command can be executed, as far as can be told without trying: found, a file, and
 /// executable for us. For who wants to refuse it before anything is made for its start.
 pub fn check_command(config: &LaunchConfig) -> Result<(), SpawnFailure> {
@@ -68,7 +78,8 @@ pub fn spawn(
     ends: ChildEnds,
     limits: &Limits,
 ) -> Result<Living, SpawnFailure> {
-    let (prepared, command) = prepare(name, config, limits, &Inherited::read())?;
+    let (inherited, no_tree) = (Inherited::read(), Membership::default());
+    let (prepared, command) = prepare(name, config, limits, &inherited, &no_tree)?;
     let born = prepared.start(ends);
     get_to_know(born, name, config, limits, &command)
 }
@@ -94,11 +105,15 @@ pub(super) fn prepare(
     config: &LaunchConfig,
     limits: &Limits,
     inherited: &Inherited,
+    tree: &Membership,
 ) -> Result<(Prepared, Resolved), SpawnFailure> {
-    let environment = environment::of_program(std::env::vars_os(), name, config);
+    let token = tree.token.as_deref();
+    let environment = environment::of_program(std::env::vars_os(), name, config, token);
     let search = environment.get(OsStr::new("PATH")).map(OsString::as_os_str);
     let command = resolve(&config.command, config.directory.as_deref(), search)?;
-    let child = child(config, limits, inherited, &command, &environment)?;
+    let mut child = child(config, limits, inherited, &command, &environment)?;
+    let entrance = tree.cgroup.as_ref().map(Cgroup::entrance);
+    child.entrance = entrance.and_then(Result::ok);
     let progress = Progress::new().map_err(|error| fork_failure(name, &error))?;
     Ok((Prepared { child, progress }, command))
 }
@@ -150,6 +165,7 @@ fn child(
             .oom_score_adj
             .filter(|wanted| inherited.oom_score_adj.is_some_and(|ours| ours < *wanted))
             .map(|wanted| wanted.to_string().into_bytes()),
+        entrance: None,
         identity: identity.flatten(),
         directory: directory
             .map(|path| c_string("directory", path))

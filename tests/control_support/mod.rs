@@ -153,6 +153,7 @@ fn view(text: &str) -> Answer {
         stdout_logfile: if running { "/var/log/web.log" } else { "" }.into(),
         stderr_logfile: String::new(),
         log_trouble: String::new(),
+        left_behind: String::new(),
     }))
 }
 

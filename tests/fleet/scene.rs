@@ -17,6 +17,7 @@ pub fn policy() -> Policy {
         stopwaitsecs: 10,
         stopasgroup: false,
         killasgroup: false,
+        stop_tree: None,
         essential: false,
     }
 }

@@ -146,6 +146,7 @@ pub struct Lab {
     directory: tempfile::TempDir,
     marker: String,
     daemon: Option<Child>,
+    without_cgroups: bool,
 }
 
 impl Lab {
@@ -169,7 +170,15 @@ impl Lab {
             directory,
             marker: format!("{}-{number}", std::process::id()),
             daemon: None,
+            without_cgroups: false,
         }
+    }
+
+    /// The daemon finds no cgroups: it lives in a mount namespace of its own, and there is none in
+    /// it. Only for root.
+    pub fn without_cgroups(mut self) -> Lab {
+        self.without_cgroups = true;
+        self
     }
 
     /// A lab with these programs, its daemon answering.
@@ -243,6 +252,13 @@ impl Lab {
     /// The daemon on the lab's configuration file, in the lab's directory, marked.
     pub fn daemon_command(&self) -> Command {
         let mut command = self.subject.daemon();
+        if self.without_cgroups {
+            let mut hidden = Command::new("unshare");
+            let hide = "umount -alt cgroup2 && exec \"$0\" \"$@\"";
+            hidden.args(["--mount", "/bin/sh", "-c", hide]);
+            hidden.arg(command.get_program()).args(command.get_args());
+            command = hidden;
+        }
         command.arg("-c").arg(self.path("supervisord.conf"));
         self.prepare(&mut command);
         command
@@ -324,7 +340,10 @@ impl Lab {
     #[track_caller]
     pub fn expect_end(&mut self) {
         assert_eq!(self.wait_end(), 0, "exit code of the daemon");
-        assert_eq!(self.processes(), [], "processes left after the daemon");
+        // The holder's descriptors are closed, and it said to be gone, a moment before it is.
+        self.until("no process is left of the daemon", |lab| {
+            lab.processes().is_empty()
+        });
         assert!(!self.socket().exists(), "socket left after the daemon");
         assert!(
             !self.path("daemon.pid").exists(),

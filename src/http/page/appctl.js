@@ -155,6 +155,7 @@ function paint(process) {
   put(cells.pid, facts.pid ? String(facts.pid) : "");
   put(cells.why, why(facts, process.reason));
   if (facts.log_trouble) cells.why.append(make("span", "trouble", facts.log_trouble));
+  if (facts.left_behind) cells.why.append(make("span", "trouble", "left behind: " + facts.left_behind));
   const lives = ["STARTING", "RUNNING", "BACKOFF"].includes(facts.state);
   cells.start.hidden = lives || facts.state === "STOPPING";
   cells.restart.hidden = !lives;
