@@ -18,3 +18,4 @@ pub mod http;
 pub mod keeper;
 pub mod launch;
 pub mod logs;
+pub mod state;

@@ -49,6 +49,9 @@ pub enum Command {
     Rotate(Rotate),
     Reopen(Reopen),
     Events(Events),
+    History(History),
+    Enable(Enable),
+    Disable(Disable),
     Avail(Avail),
     Reread(Reread),
     Plan(Plan),
@@ -343,6 +346,51 @@ pub struct Events {
     /// print JSON, one object per line
     #[argh(switch)]
     pub json: bool,
+}
+
+/// Show the last runs of processes: when, why and by whom each was started, and how it ended.
+#[derive(Debug, FromArgs, ArgsInfo)]
+#[argh(
+    subcommand,
+    name = "history",
+    help_triggers("-h", "--help"),
+    example = "appctl history\nappctl history web --json"
+)]
+pub struct History {
+    /// print JSON
+    #[argh(switch)]
+    pub json: bool,
+    /// processes, groups, patterns; unless given: all
+    #[argh(positional, arg_name = "name")]
+    pub names: Vec<String>,
+}
+
+/// Start processes with the daemon again, as their autostart says. Starts none now.
+#[derive(Debug, FromArgs, ArgsInfo)]
+#[argh(
+    subcommand,
+    name = "enable",
+    help_triggers("-h", "--help"),
+    example = "appctl enable web"
+)]
+pub struct Enable {
+    /// processes, groups, patterns, or `all`
+    #[argh(positional, arg_name = "name")]
+    pub names: Vec<String>,
+}
+
+/// Do not start processes with the daemon any more. Stops none now.
+#[derive(Debug, FromArgs, ArgsInfo)]
+#[argh(
+    subcommand,
+    name = "disable",
+    help_triggers("-h", "--help"),
+    example = "appctl disable web"
+)]
+pub struct Disable {
+    /// processes, groups, patterns, or `all`
+    #[argh(positional, arg_name = "name")]
+    pub names: Vec<String>,
 }
 
 /// Show every process of the configuration and whether it is in use.

@@ -17,7 +17,8 @@ const PURPOSES: &[(&str, &[&str])] = &[
     (
         "Processes",
         &[
-            "status", "start", "stop", "restart", "signal", "pid", "fg", "events",
+            "status", "start", "stop", "restart", "signal", "pid", "fg", "events", "history",
+            "enable", "disable",
         ],
     ),
     (

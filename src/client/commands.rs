@@ -82,6 +82,9 @@ impl Commands {
             }
             Command::Reopen(_) => self.change(&["reopen"]),
             Command::Events(asked) => self.events(asked.follow, asked.since, asked.json),
+            Command::History(asked) => self.history(&words(&asked.names), asked.json),
+            Command::Enable(enable) => self.deed("enable", false, &enable.names),
+            Command::Disable(disable) => self.deed("disable", false, &disable.names),
             Command::Avail(avail) => self.avail(avail.json),
             Command::Reread(reread) => self.reread(reread.json),
             Command::Plan(plan) => self.plan(&plan),

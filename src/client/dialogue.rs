@@ -16,7 +16,9 @@ use crate::control::line::Row;
 use crate::fleet::ProcessName;
 
 /// Verbs that change nothing, so that asking twice does no harm.
-const REPEATABLE: &[&str] = &["status", "pid", "avail", "reread", "version", "help"];
+const REPEATABLE: &[&str] = &[
+    "status", "pid", "avail", "reread", "version", "help", "history",
+];
 
 /// Why there is no answer.
 #[derive(Debug)]

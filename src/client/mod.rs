@@ -28,6 +28,7 @@ mod events;
 mod fg;
 mod follow;
 mod getopt;
+mod history;
 mod http;
 mod input;
 mod interrupt;

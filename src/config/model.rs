@@ -67,6 +67,20 @@ pub struct SupervisordConfig {
     pub environment: BTreeMap<String, String>,
     /// Name of this instance in events and AUTO log names.
     pub identifier: String,
+    /// Where history and disabled programs are kept (our addition: `statedir`).
+    pub statedir: StateDirectory,
+}
+
+/// `statedir=`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StateDirectory {
+    /// Beside the socket; as `supervisord` nowhere.
+    #[default]
+    Default,
+    /// `NONE`: nowhere.
+    None,
+    /// There.
+    At(PathBuf),
 }
 
 /// The daemon's own log.

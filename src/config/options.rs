@@ -103,6 +103,11 @@ pub const SUPERVISORD: &[OptionInfo] = &[
     ),
     option("environment", "", "KEY=\"value\",… for every program"),
     option("identifier", "supervisor", "name of this instance"),
+    option(
+        "statedir",
+        "",
+        "history and disabled programs; NONE; default: FILE.state beside the socket, as supervisord none (appctl)",
+    ),
 ];
 
 /// `[unix_http_server]`.

@@ -7,7 +7,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::environment::{environment, supervisor_refusal};
 use super::ini::{Entry, Origin, Section};
 use super::logfile;
-use super::model::{LogLevel, MainLogTarget, SupervisordConfig};
+use super::model::{LogLevel, MainLogTarget, StateDirectory, SupervisordConfig};
 use super::paths;
 use super::python::repr;
 use super::read::Override;
@@ -109,6 +109,12 @@ fn supervisord(
         identifier: reader
             .text(&scope, "identifier")
             .unwrap_or_else(|| "supervisor".into()),
+        statedir: reader.read(&scope, "statedir", StateDirectory::Default, |text| {
+            Ok(match text {
+                "NONE" | "none" => StateDirectory::None,
+                path => StateDirectory::At(paths::absolute(host, Path::new(path))),
+            })
+        }),
     };
     outer.diagnostics = blame_flags(reader.diagnostics, before, overrides);
     config

@@ -14,6 +14,7 @@ use super::line::{AnswerLine, LINE_MAX, Row};
 use super::question::{
     Answer, AvailView, DaemonState, DaemonView, DifferenceKind, LogDone, OptionView, ProcessView,
 };
+use super::runs::run_row;
 use super::word::shown;
 
 /// Longest word or value in a row, in bytes; the rest is cut off. A path fits.
@@ -31,6 +32,11 @@ pub fn row(answer: &Answer) -> Option<Row> {
             Ok(done) => Row::of([&name.to_string(), log_done_word(*done)]),
             Err(failure) => trouble_row(&name.to_string(), failure.into()),
         },
+        Answer::Run(view) => run_row(view),
+        Answer::Enabled { name, enabled } => {
+            let word = if *enabled { "enabled" } else { "disabled" };
+            Row::of([&name.to_string(), word])
+        }
         Answer::Available(view) => avail_row(view),
         Answer::Difference { group, kind } => Row::of([group, difference_word(*kind)]),
         Answer::Planned { subject, deed } => Row::of([subject, "plan", deed_word(*deed)]),
@@ -429,7 +435,7 @@ pub fn state_named(word: &str) -> Result<State, OddRow> {
 
 impl Row {
     /// The row with one more field, or as it is if the number is 0.
-    fn with_number(self, key: &str, number: impl Into<i128>) -> Row {
+    pub(super) fn with_number(self, key: &str, number: impl Into<i128>) -> Row {
         let number = number.into();
         if number == 0 {
             self
@@ -438,11 +444,11 @@ impl Row {
         }
     }
 
-    fn text(&self, key: &str) -> String {
+    pub(super) fn text(&self, key: &str) -> String {
         self.field(key).unwrap_or_default().to_owned()
     }
 
-    fn number<N: FromStr + Default>(&self, key: &'static str) -> Result<N, OddRow> {
+    pub(super) fn number<N: FromStr + Default>(&self, key: &'static str) -> Result<N, OddRow> {
         Ok(self.some_number(key)?.unwrap_or_default())
     }
 
@@ -452,7 +458,7 @@ impl Row {
     }
 
     /// The process of the first word, divided by what the field `group` says.
-    fn name(&self) -> Result<ProcessName, OddRow> {
+    pub(super) fn name(&self) -> Result<ProcessName, OddRow> {
         let shown = self.words.first().ok_or(OddRow("name"))?;
         let group = self.field("group").ok_or(OddRow("group"))?;
         let process = match shown.strip_prefix(group) {

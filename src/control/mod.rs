@@ -23,6 +23,7 @@ pub mod measures;
 mod peer;
 pub mod question;
 pub mod request;
+mod runs;
 pub mod seats;
 pub mod selector;
 pub mod server;
@@ -33,3 +34,4 @@ pub mod verbs;
 mod word;
 
 pub use question::*;
+pub use runs::{RunFacts, RunView};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_std::channel::Sender;
 
 use super::measures::Measures;
+use super::runs::RunView;
 use crate::config::{ProcessConfig, Signal};
 use crate::events::Bulletin;
 use crate::fleet::{Deed, ProcessName, Refusal, Report, Selector, State};
@@ -121,6 +122,15 @@ pub enum Ask {
         /// What.
         bytes: Vec<u8>,
     },
+    /// The last runs of processes. No selector: of all.
+    History(Vec<Selector>),
+    /// Start processes with the daemon, or do not.
+    Enable {
+        /// Do.
+        enabled: bool,
+        /// Which.
+        selectors: Vec<Selector>,
+    },
     /// The events.
     Events,
     /// Everything that is counted and measured.
@@ -156,6 +166,15 @@ pub enum Answer {
         name: ProcessName,
         /// What was done, or why not.
         result: Result<LogDone, Failure>,
+    },
+    /// A run of a process.
+    Run(Box<RunView>),
+    /// Whether a process is started with the daemon from now on.
+    Enabled {
+        /// Which.
+        name: ProcessName,
+        /// Whether.
+        enabled: bool,
     },
     /// A process of the configuration file.
     Available(AvailView),

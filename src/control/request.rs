@@ -278,6 +278,22 @@ mod tests {
                 }),
             ),
             ("maintail", Request::Tail(tail(Ask::MainLog, "main"))),
+            ("history", Request::Ask(Ask::History(vec![]))),
+            ("history web", Request::Ask(Ask::History(web()))),
+            (
+                "enable web",
+                Request::Ask(Ask::Enable {
+                    enabled: true,
+                    selectors: web(),
+                }),
+            ),
+            (
+                "disable web",
+                Request::Ask(Ask::Enable {
+                    enabled: false,
+                    selectors: web(),
+                }),
+            ),
             ("reopen", Request::Ask(Ask::Reopen)),
             ("rotate web", Request::Ask(Ask::Rotate(web()))),
             (
@@ -426,7 +442,7 @@ mod tests {
             .filter(|verb| verb.rights == Rights::Observe)
             .map(|verb| verb.name)
             .collect();
-        let expected = "hello help status pid avail version logs tail maintail events quit";
+        let expected = "hello help status pid avail version logs tail maintail history events quit";
         assert_eq!(observing.join(" "), expected);
     }
 

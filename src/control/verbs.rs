@@ -12,6 +12,7 @@ use super::question::{Ask, Channel, Following};
 use super::request::Request;
 use super::word::{SHOWN_MAX, shown};
 use super::{selector, signals};
+use crate::fleet::Selector;
 
 /// The version of the protocol, as `hello` tells it. It grows when an old client could
 /// misunderstand an answer, not when verbs or fields are added.
@@ -398,6 +399,34 @@ pub const VERBS: &[Verb] = &[
         read: |_| Ok(Request::Ask(Ask::RotateMain)),
     },
     Verb {
+        name: "history",
+        options: &[],
+        arguments: "[SELECTOR…]",
+        rights: Rights::Observe,
+        streams: false,
+        help: "Tells the last 20 runs of processes, oldest first: when and why each was started and \
+               by whom, and how it ended; without a selector, of all.",
+        read: |a| a.selectors().map(|s| Request::Ask(Ask::History(s))),
+    },
+    Verb {
+        name: "enable",
+        options: &[],
+        arguments: "SELECTOR…",
+        rights: Rights::Control,
+        streams: false,
+        help: "Has processes started with the daemon again, as their autostart says; starts none.",
+        read: |a| a.some_selectors().map(|s| enable(true, s)),
+    },
+    Verb {
+        name: "disable",
+        options: &[],
+        arguments: "SELECTOR…",
+        rights: Rights::Control,
+        streams: false,
+        help: "Has processes not started with the daemon, until they are enabled; stops none.",
+        read: |a| a.some_selectors().map(|s| enable(false, s)),
+    },
+    Verb {
         name: "stdin",
         options: &[],
         arguments: "NAME TEXT",
@@ -437,6 +466,10 @@ pub const VERBS: &[Verb] = &[
         read: |_| Ok(Request::Quit),
     },
 ];
+
+fn enable(enabled: bool, selectors: Vec<Selector>) -> Request {
+    Request::Ask(Ask::Enable { enabled, selectors })
+}
 
 fn following(arguments: &mut Arguments) -> Result<Following, Trouble> {
     let mut groups = arguments.groups()?;

@@ -29,6 +29,8 @@ impl Brain {
         if let Some(line) = sentences::changed(&process.name, change, exitcodes) {
             say(line);
         }
+        let reason = why(change);
+        self.chronicle(change, &reason);
         if change.to == State::Stopping {
             self.listener_stops(change.process);
         }
@@ -42,7 +44,7 @@ impl Brain {
             pid: change.pid,
             tries: change.tries,
             expected: matches!(change.cause, Cause::Exited { expected: true, .. }),
-            why: why(change),
+            why: reason,
         };
         self.announce(Event::State(change));
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_std::channel::{Receiver, Sender, bounded};
 
+use super::history::History;
 use super::listeners::{Listeners, Memory};
 use super::options::Personality;
 use super::processes::{MAIN_LOG, Process, Slots};
@@ -92,6 +93,9 @@ pub struct Brain {
     /// Who waits for what is being done to a log.
     pub(super) log_deeds: BTreeMap<(StreamId, LogDone), Vec<Ticket>>,
     pub(super) listeners: Listeners,
+    pub(super) history: History,
+    /// User id of whoever asked for what is being decided.
+    pub(super) asked_by: Option<u32>,
     /// What programs left behind.
     pub(super) trees: Trees,
     /// Open sockets of FastCGI programs.
@@ -179,6 +183,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         open_slate(&mut parked, &link).map_err(|error| format!("the memory of events: {error}"))?;
     let listeners = Listeners::new(slate, memory.last_event)
         .map_err(|error| format!("the set of listeners' pipes: {error}"))?;
+    let history = History::open(&settings, &supervisord)?;
     let trees = Trees::new(ledger.as_fd()).map_err(|error| format!("the ledger: {error}"))?;
     let (upgrade_over, upgrades_over) = bounded(1);
     let launcher = Launcher::new()
@@ -216,6 +221,8 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         parts: BTreeMap::new(),
         log_deeds: BTreeMap::new(),
         listeners,
+        history,
+        asked_by: None,
         trees,
         sockets: Sockets::new(),
         bulletin: Bulletin::continuing(memory.last_event),
@@ -418,6 +425,7 @@ impl Brain {
         settings.remove_sockets();
         settings.remove_holder_socket();
         self.trees.close();
+        self.history.finish();
         self.plane.finish();
         if let Err(error) = self.link.leave(code) {
             eprintln!("appctl: telling the keeper goodbye: {error}");

@@ -62,7 +62,10 @@ impl Brain {
             (Parent::Brain, Err(_)) => ExitStatus::Unknown,
         };
         self.deaths.forget(living);
-        let pid = current.pid;
+        let (pid, parent) = (current.pid, current.parent);
+        if parent == Parent::Brain {
+            self.note_peak_memory(id);
+        }
         // Recorded while it is still a zombie: whoever follows us can never lose the status.
         self.record(
             id,

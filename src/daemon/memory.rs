@@ -23,7 +23,7 @@ use crate::keeper::{ParkKey, blob};
 use crate::launch;
 
 /// Raised when a brain could no longer read what an older one wrote.
-pub const STRUCTURE_VERSION: u32 = 4;
+pub const STRUCTURE_VERSION: u32 = 5;
 
 /// The structure: what exists, as opposed to how it fares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

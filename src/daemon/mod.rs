@@ -14,6 +14,7 @@ mod doors;
 mod ends;
 mod farewell;
 mod files;
+mod history;
 mod leftovers;
 mod listeners;
 mod measures;

@@ -137,6 +137,7 @@ impl Brain {
             runs: 0,
             preparing: None,
             run: None,
+            circumstances: Default::default(),
             log_trouble: Default::default(),
         };
         self.processes.insert(id, process);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::history::Circumstances;
 use crate::config::{
     Destination, LineFormat, LogFileConfig, LogLevel, LogTarget, ProcessConfig, StreamConfig,
     SupervisordConfig,
@@ -85,6 +86,8 @@ pub struct Process {
     pub preparing: Option<Preparing>,
     /// The current run.
     pub run: Option<Run>,
+    /// What its history is to say of the run that begins or ends.
+    pub circumstances: Circumstances,
     /// What is wrong with its logs, by stream.
     pub log_trouble: [String; 2],
 }

@@ -28,8 +28,9 @@ impl Brain {
             ask,
             reply,
             connection,
-            ..
+            peer,
         } = question;
+        self.asked_by = peer.map(|peer| peer.uid);
         // An answer is as long as there are processes.
         let reply = unhurried(reply);
         if self.refuses(&ask) {
@@ -103,6 +104,8 @@ impl Brain {
                 self.settle();
                 send(&reply, Answer::Done);
             }
+            Ask::History(selectors) => self.answer_history(&selectors, reply),
+            Ask::Enable { enabled, selectors } => self.enable(enabled, &selectors, reply),
             Ask::Events => send(&reply, Answer::Events(self.bulletin.clone())),
             Ask::Measures => {
                 send(&reply, Answer::Measures(Box::new(self.measures())));
@@ -128,7 +131,8 @@ impl Brain {
     }
 
     /// Puts a request to the fleet under a new ticket.
-    pub(super) fn ask_fleet(&mut self, request: Request, asker: Asker) {
+    pub(super) fn ask_fleet(&mut self, mut request: Request, asker: Asker) {
+        self.respect_disabled(&mut request);
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         if let Some(reply) = asker {
@@ -349,7 +353,11 @@ impl Brain {
     }
 
     /// The selected processes; what cannot be selected is answered at once.
-    fn selected(&self, selectors: &[Selector], reply: &Sender<Answer>) -> Vec<ProcessId> {
+    pub(super) fn selected(
+        &self,
+        selectors: &[Selector],
+        reply: &Sender<Answer>,
+    ) -> Vec<ProcessId> {
         let mut ids = Vec::new();
         for Selected {
             subject, processes, ..

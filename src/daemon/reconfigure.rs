@@ -230,9 +230,9 @@ impl Brain {
                 send(
                     reply,
                     Answer::Available(AvailView {
+                        autostart: process.policy.autostart && self.history.is_enabled(&name),
                         name,
                         in_use: self.groups.contains_key(&group.name),
-                        autostart: process.policy.autostart,
                         group_priority: group.priority,
                         process_priority: process.policy.priority,
                     }),

@@ -124,6 +124,7 @@ impl Brain {
                 runs: records.get(id).map_or(0, |record| record.runs),
                 preparing: None,
                 run: None,
+                circumstances: Default::default(),
                 log_trouble: Default::default(),
             };
             self.processes.insert(*id, process);
@@ -142,6 +143,7 @@ impl Brain {
             self.orphan_ended(record);
         }
         self.look_for_leftovers();
+        self.chronicle_adopted();
     }
 
     /// Finds the programs again. Those that are gone wait for the keeper's word on how they ended.

@@ -344,6 +344,7 @@ impl Brain {
                 process.run = Some(run);
                 self.record_run(id);
                 self.listener_started(id);
+                self.chronicle_start(id, pid);
                 for (channel, output) in outputs {
                     self.attach_output(id, number, channel, output);
                 }

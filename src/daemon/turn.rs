@@ -182,6 +182,7 @@ impl Brain {
         self.settle();
         for question in questions {
             self.answer(question);
+            self.asked_by = None;
         }
         taken
     }

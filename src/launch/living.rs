@@ -58,6 +58,11 @@ pub fn peek_exit(living: &Living) -> io::Result<Option<ExitStatus>> {
     wait::peek_pidfd(&living.pidfd)
 }
 
+/// Most memory that a child which ended had in use, in bytes; before it is reaped.
+pub fn peak_memory(living: &Living) -> Option<u64> {
+    wait::peak_memory(&living.pidfd)
+}
+
 /// Reaps a child that ended. Nothing happens while it lives or if it is not our child.
 pub fn reap(living: &Living) -> io::Result<()> {
     wait::reap_pidfd(&living.pidfd)

@@ -41,7 +41,7 @@ pub use heap::{give_back_memory, share_one_heap};
 pub use intent::{find_started, pipe_inode};
 pub use launcher::{Begun, Launcher};
 pub use limits::{Limits, raise_limits};
-pub use living::{Living, adopt, peek_exit, reap};
+pub use living::{Living, adopt, peak_memory, peek_exit, reap};
 pub use signal::kill;
 pub use spawn::{ChildEnds, Membership, check_command, spawn};
 pub use stat::ProcessStat;

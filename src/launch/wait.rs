@@ -30,6 +30,30 @@ pub(crate) fn peek_pidfd(pidfd: impl AsFd) -> io::Result<Option<ExitStatus>> {
     Ok(wait(libc::P_PIDFD, id, libc::WNOWAIT)?.map(|ended| ended.status))
 }
 
+/// Most memory that the child behind a pidfd had in use, in bytes, or one of those it waited for;
+/// `None` while it lives or if it is not ours. Not reaped.
+#[allow(unsafe_code)]
+pub(super) fn peak_memory(pidfd: impl AsFd) -> Option<u64> {
+    // SAFETY: all zeroes are valid for both.
+    let (mut info, mut usage): (libc::siginfo_t, libc::rusage) =
+        unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
+    // SAFETY: both are valid for writing for the whole call; the others are plain numbers. The
+    // library's waitid leaves out the last argument.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_waitid,
+            libc::P_PIDFD,
+            pidfd.as_fd().as_raw_fd(),
+            &raw mut info,
+            libc::WEXITED | libc::WNOHANG | libc::WNOWAIT,
+            &raw mut usage,
+        )
+    };
+    // In KiB (getrusage(2)).
+    let kib = u64::try_from(usage.ru_maxrss).ok().filter(|kib| *kib > 0)?;
+    (result == 0).then_some(kib.saturating_mul(1024))
+}
+
 /// Reaps the child behind a pidfd. Fine if it lives, is not ours or was reaped before.
 pub(crate) fn reap_pidfd(pidfd: impl AsFd) -> io::Result<()> {
     let id = pidfd.as_fd().as_raw_fd().unsigned_abs();

@@ -14,11 +14,12 @@ use appctl::control::listener::bind_unix;
 use appctl::control::server::{Rooms, serve_within};
 use appctl::control::{
     Answer, Ask, AvailView, Channel, DifferenceKind, Failure, LogDone, LogView, ProcessView,
-    Question,
+    Question, RunView,
 };
 use appctl::events::{Bulletin, Event};
 use appctl::fleet::{Done, ProcessName, Refusal, Report, Selector, State};
 use appctl::logs::{StreamId, Timeline};
+use appctl::state::{Place, Run};
 use async_std::channel::{Receiver, bounded};
 use async_std::task;
 
@@ -222,6 +223,29 @@ fn answers(ask: &Ask, log: PathBuf) -> Box<dyn Iterator<Item = Answer> + Send> {
         Ask::Version => vec![Answer::Value("0.1.0".into()), Answer::Done],
         // No verb of the line protocol asks for these.
         Ask::Daemon | Ask::Configuration => vec![Answer::Done],
+        Ask::History(selectors) => each(selectors, |text| {
+            Answer::Run(Box::new(RunView {
+                name: name(text),
+                run: Run {
+                    started: 1_700_000_000,
+                    why: "asked".into(),
+                    by: Some(0),
+                    pid: 4711,
+                    ended: Some(1_700_000_062),
+                    how: "exit status 0".into(),
+                    peak_memory: 1_048_576,
+                    stdout: Some(Place {
+                        inode: 77,
+                        offset: 4096,
+                    }),
+                    stderr: None,
+                },
+            }))
+        }),
+        Ask::Enable { enabled, selectors } => each(selectors, |text| Answer::Enabled {
+            name: name(text),
+            enabled: *enabled,
+        }),
         Ask::Avail => vec![
             Answer::Available(AvailView {
                 name: name("web"),

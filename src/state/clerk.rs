@@ -1,0 +1,193 @@
+//! The thread that keeps the state: it is told what happened, and asked what was.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use super::run::{self, Place, Run};
+use super::shelf::Shelf;
+
+/// Most things that wait for the disk. What is more is not kept.
+const WAITING_MAX: usize = 4096;
+
+/// What happens within this time is written at once.
+const GATHER_TIME: Duration = Duration::from_millis(100);
+
+/// Says that something of the state went wrong.
+pub type Tell = fn(String);
+
+type Then = Box<dyn FnOnce(Result<(), String>) + Send>;
+type Show = Box<dyn FnOnce(Vec<(String, VecDeque<Run>)>) + Send>;
+
+enum Note {
+    Began(String, Run, [Option<PathBuf>; 2]),
+    Adopted(String, Run),
+    Ended(String, i32, i64, String, u64),
+    Disabled(BTreeSet<String>, Then),
+    Asked(Vec<String>, Show),
+    Finish(SyncSender<()>),
+}
+
+/// The thread's handle. Nothing here waits for it, but [`Clerk::finish`].
+#[derive(Debug)]
+pub struct Clerk {
+    notes: SyncSender<Note>,
+    full: AtomicBool,
+    tell: Tell,
+}
+
+impl Clerk {
+    /// Starts the thread.
+    pub fn start(shelf: Shelf, tell: Tell) -> std::io::Result<Clerk> {
+        let (notes, received) = sync_channel(WAITING_MAX);
+        std::thread::Builder::new()
+            .name("appctl-state".into())
+            .spawn(move || {
+                let open = BTreeMap::new();
+                let well = true;
+                Desk {
+                    shelf,
+                    tell,
+                    open,
+                    well,
+                }
+                .work(&received);
+            })?;
+        let full = AtomicBool::new(false);
+        Ok(Clerk { notes, full, tell })
+    }
+
+    /// A run began, or could not: then it has an end already. `logs` are looked at for the places.
+    pub fn began(&self, program: String, run: Run, logs: [Option<PathBuf>; 2]) {
+        self.note(Note::Began(program, run, logs));
+    }
+
+    /// A run goes on under this brain.
+    pub fn adopted(&self, program: String, run: Run) {
+        self.note(Note::Adopted(program, run));
+    }
+
+    /// A run ended.
+    pub fn ended(&self, program: String, pid: i32, at: i64, how: String, peak_memory: u64) {
+        self.note(Note::Ended(program, pid, at, how, peak_memory));
+    }
+
+    /// These are not started with the daemon from now on; `then` when that is on the disk.
+    pub fn disable(&self, programs: BTreeSet<String>, then: Then) {
+        self.note(Note::Disabled(programs, then));
+    }
+
+    /// Shows the last runs of these programs.
+    pub fn show(&self, programs: Vec<String>, show: Show) {
+        self.note(Note::Asked(programs, show));
+    }
+
+    /// Waits until everything is written, but not for ever.
+    pub fn finish(&self, most: Duration) {
+        let (done, finished) = sync_channel(1);
+        self.note(Note::Finish(done));
+        let _ = finished.recv_timeout(most);
+    }
+
+    fn note(&self, note: Note) {
+        let refused = self.notes.try_send(note).is_err();
+        if refused && !self.full.swap(true, Ordering::Relaxed) {
+            (self.tell)(
+                "the state cannot be written as fast as things happen; does its disk hang? The \
+                 history has gaps"
+                    .to_owned(),
+            );
+        } else if !refused {
+            self.full.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What the thread has before it.
+struct Desk {
+    shelf: Shelf,
+    tell: Tell,
+    /// Runs of programs to which something was added.
+    open: BTreeMap<String, VecDeque<Run>>,
+    /// The last write worked.
+    well: bool,
+}
+
+impl Desk {
+    fn work(mut self, notes: &Receiver<Note>) {
+        while let Ok(note) = notes.recv() {
+            let until = Instant::now() + GATHER_TIME;
+            self.take(note);
+            while !self.open.is_empty()
+                && let left = until.saturating_duration_since(Instant::now())
+                && let Ok(note) = notes.recv_timeout(left)
+            {
+                self.take(note);
+            }
+            self.write();
+        }
+    }
+
+    fn take(&mut self, note: Note) {
+        match note {
+            Note::Began(program, mut run, [stdout, stderr]) => {
+                run.stdout = stdout.as_ref().and_then(place);
+                run.stderr = stderr.as_ref().and_then(place);
+                run::begin(self.runs(program), run);
+            }
+            Note::Adopted(program, run) => run::adopt(self.runs(program), run),
+            Note::Ended(program, pid, at, how, peak_memory) => {
+                run::end(self.runs(program), pid, at, how, peak_memory);
+            }
+            Note::Disabled(programs, then) => then(self.shelf.keep_disabled(programs)),
+            Note::Asked(programs, show) => {
+                self.write();
+                let runs = |program: String| {
+                    let runs = self.shelf.runs(&program).unwrap_or_else(|error| {
+                        (self.tell)(error);
+                        VecDeque::new()
+                    });
+                    (program, runs)
+                };
+                show(programs.into_iter().map(runs).collect());
+            }
+            Note::Finish(done) => {
+                self.write();
+                let _ = done.try_send(());
+            }
+        }
+    }
+
+    fn runs(&mut self, program: String) -> &mut VecDeque<Run> {
+        let (shelf, tell) = (&self.shelf, self.tell);
+        self.open.entry(program).or_insert_with_key(|program| {
+            shelf.runs(program).unwrap_or_else(|error| {
+                tell(error);
+                VecDeque::new()
+            })
+        })
+    }
+
+    fn write(&mut self) {
+        for (program, runs) in std::mem::take(&mut self.open) {
+            let kept = self.shelf.keep_runs(&program, runs);
+            let well_before = std::mem::replace(&mut self.well, kept.is_ok());
+            if let Err(error) = kept
+                && well_before
+            {
+                (self.tell)(format!("{error}; until that works, the history has gaps"));
+            }
+        }
+    }
+}
+
+fn place(file: &PathBuf) -> Option<Place> {
+    let metadata = std::fs::metadata(file).ok().filter(|it| it.is_file())?;
+    Some(Place {
+        inode: metadata.ino(),
+        offset: metadata.len(),
+    })
+}
