@@ -451,6 +451,8 @@ fn without_its_keeper_a_brain_goes_on_until_the_next_daemon_takes_over() {
     lab.expect("start c", 0, "c: started\n");
     lab.write("a", "");
     lab.wait_main_log("exited: a (exit status 4; not expected)");
+    let told = lab.main_log().matches("the keeper is gone").count();
+    assert_eq!(told, 1, "told again and again");
     let (b, c) = (lab.pid("b"), lab.pid("c"));
     lab.launch();
     lab.wait_gone(brain);

@@ -71,6 +71,8 @@ pub struct Brain {
     pub(super) personality: Personality,
     pub(super) child_limits: Limits,
     pub(super) keeper_pid: i32,
+    /// Nothing more will come from the keeper.
+    pub(super) keeper_gone: bool,
 
     /// What the fleet has not been told yet.
     pub(super) events: VecDeque<Event>,
@@ -209,6 +211,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         personality: settings.options.personality,
         child_limits: settings.child_limits,
         keeper_pid,
+        keeper_gone: false,
         events: VecDeque::new(),
         opening: BTreeMap::new(),
         starts: VecDeque::new(),

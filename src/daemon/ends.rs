@@ -195,6 +195,9 @@ impl Brain {
     /// Nobody tells the ends of its children any more, so they are watched from here. The next
     /// daemon ends this brain and takes over from it.
     fn lose_keeper(&mut self) {
+        if std::mem::replace(&mut self.keeper_gone, true) {
+            return;
+        }
         say(sentences::critical(
             "the keeper is gone; programs go on, and so does this brain, but nobody will replace \
              it: start the daemon again, it takes over what runs",

@@ -84,7 +84,12 @@ impl Brain {
                 Err(_) => future::pending().await,
             }
         };
-        let keeper = async { Woken::Keeper(self.link.next().await) };
+        let keeper = async {
+            match self.keeper_gone {
+                false => Woken::Keeper(self.link.next().await),
+                true => future::pending().await,
+            }
+        };
         let report = async {
             match self.reports.recv().await {
                 Ok(report) => Woken::Report(report),
@@ -146,7 +151,7 @@ impl Brain {
             Woken::Question(question) => questions.push(question),
             Woken::Trees(found) => self.hear_trees(found),
         }
-        while told.len() < TAKEN_PER_TURN {
+        while !self.keeper_gone && told.len() < TAKEN_PER_TURN {
             let Some(message) = future::block_on(future::poll_once(self.link.next())) else {
                 break;
             };
