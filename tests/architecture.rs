@@ -55,6 +55,33 @@ fn allowed() -> BTreeMap<String, BTreeSet<String>> {
     allowed
 }
 
+#[test]
+fn every_test_that_the_list_of_faults_names_is_there() {
+    // Without this: a promise is shown by a test that was renamed, or never written.
+    let document = fs::read_to_string(root().join("docs/faults.md")).unwrap();
+    let mut missing = Vec::new();
+    let rows = document.lines().filter(|line| line.starts_with("| "));
+    for word in rows.flat_map(words_in_backticks) {
+        let Some((file, name)) = word.split_once("::") else {
+            continue;
+        };
+        let files = match file.strip_prefix("src/") {
+            Some(_) => vec![root().join(file)],
+            None => ["", "/main"]
+                .map(|end| root().join(format!("tests/{file}{end}.rs")))
+                .into(),
+        };
+        let texts: String = files
+            .iter()
+            .filter_map(|file| fs::read_to_string(file).ok())
+            .collect();
+        if !texts.contains(&format!("fn {name}(")) {
+            missing.push(word);
+        }
+    }
+    assert_eq!(missing, [""; 0]);
+}
+
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();

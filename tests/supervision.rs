@@ -460,6 +460,22 @@ fn a_program_runs_as_its_user_and_never_as_root_instead() {
 }
 
 #[test]
+fn a_program_of_another_user_may_open_its_output_again() {
+    // Without this: what logs to /dev/stdout works as root, and is silent as anybody else.
+    ours_only!();
+    if !is_root() {
+        println!("not tried: only root starts programs as somebody else");
+        return;
+    }
+    let lab = Lab::with(
+        "[program:a]\ncommand=/bin/sh -c 'echo out > /dev/stdout; echo err > /dev/stderr; \
+         exec sleep 1000'\nuser=nobody\nstdout_logfile=@D@/out\nstderr_logfile=@D@/err\n",
+    );
+    assert_eq!(lab.wait_text("out", "out"), "out\n");
+    assert_eq!(lab.wait_text("err", "err"), "err\n");
+}
+
+#[test]
 fn a_program_that_cannot_be_started_says_why() {
     // Without this: FATAL and no hint what to repair.
     let lab = Lab::new();

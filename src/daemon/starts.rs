@@ -384,6 +384,10 @@ fn make_pipes(
     for channel in process.channels() {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
         rustix::fs::fcntl_setfl(&read, rustix::fs::OFlags::NONBLOCK)?;
+        if let Some(user) = &process.config.launch.user {
+            // So that it may open /dev/stdout again. Only root can, and only root needs to.
+            let _ = rustix::fs::fchown(&write, Some(rustix::fs::Uid::from_raw(user.uid)), None);
+        }
         outputs.push((*channel, read));
         ends.push(write);
     }
