@@ -4,35 +4,32 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_std::channel::{Receiver, Sender, bounded};
 
 use super::history::History;
 use super::listeners::{Listeners, Memory};
+use super::main_log::{main_sink, start_main_log};
 use super::options::Personality;
+use super::pidfile;
 use super::processes::{MAIN_LOG, Process, Slots};
 use super::recover::{Legacy, read_legacy};
 use super::sentences::{self, say};
+use super::serving::{serve, take_listeners};
 use super::settings::Settings;
 use super::sockets::Sockets;
 use super::systemd::Systemd;
 use super::trees::Trees;
 use super::turn::Outcome;
-use crate::config::{
-    self, Config, GroupConfig, MainLogTarget, OnFull, RealHost, ServerAddress, ServerConfig,
-    Source, SupervisordConfig,
-};
+use crate::config::{self, Config, GroupConfig, RealHost, Source, SupervisordConfig};
 use crate::control::measures::TurnTimes;
-use crate::control::server::Rooms;
-use crate::control::{self, Answer, LogDone, Question};
+use crate::control::{Answer, LogDone, Question};
 use crate::events::Bulletin;
 use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, State, Ticket};
-use crate::http::{Credentials, Guard, Live, Site, serve_tcp};
 use crate::keeper::{Inheritance, Ledger, Link, ParkKey, Slate, Watch};
 use crate::launch::{self, Deaths, Launcher, Limits};
-use crate::logs::{Plane, PlaneReport, SinkConfig, Staging, StreamId, Syslog, mainlog};
+use crate::logs::{Plane, PlaneReport, Staging, StreamId, mainlog};
 
 /// Questions that wait for the turn; sessions wait when there are more.
 const QUESTIONS_MAX: usize = 256;
@@ -291,7 +288,7 @@ impl Brain {
         self.last_read = loaded.config;
         self.fleet.end_when(settings.options.exit_when);
         self.clean_auto_logs();
-        write_pidfile(&self.supervisord, self.keeper_pid);
+        pidfile::write(&self.supervisord, self.keeper_pid);
         say(sentences::started(self.keeper_pid));
         self.add_all();
         Ok(())
@@ -303,7 +300,7 @@ impl Brain {
         for sentence in &settings.notes {
             say(sentence.clone().into());
         }
-        write_pidfile(&self.supervisord, self.keeper_pid);
+        pidfile::write(&self.supervisord, self.keeper_pid);
         say(sentences::started(self.keeper_pid));
         self.structure_changed = true;
         self.follow_last_read();
@@ -424,7 +421,7 @@ impl Brain {
                 }
             }
         }
-        remove_pidfile(&self.supervisord, self.keeper_pid);
+        pidfile::remove(&self.supervisord, self.keeper_pid);
         settings.remove_sockets();
         settings.remove_holder_socket();
         self.trees.close();
@@ -437,7 +434,10 @@ impl Brain {
     }
 }
 
-fn take(parked: &mut BTreeMap<ParkKey, OwnedFd>, key: ParkKey) -> Result<OwnedFd, String> {
+pub(super) fn take(
+    parked: &mut BTreeMap<ParkKey, OwnedFd>,
+    key: ParkKey,
+) -> Result<OwnedFd, String> {
     parked
         .remove(&key)
         .ok_or_else(|| format!("the keeper does not hold {key:?}"))
@@ -456,123 +456,4 @@ fn open_slate(parked: &mut BTreeMap<ParkKey, OwnedFd>, link: &Link) -> io::Resul
     let [even, odd] = slate.copies();
     link.park(&[(ParkKey::EventsEven, even), (ParkKey::EventsOdd, odd)])?;
     Ok((slate, Memory::default()))
-}
-
-fn take_listeners(parked: &mut BTreeMap<ParkKey, OwnedFd>) -> Vec<(u32, OwnedFd)> {
-    let mut listeners = Vec::new();
-    let mut number = 0;
-    while let Some(listener) = parked.remove(&ParkKey::Listener(number)) {
-        listeners.push((number, listener));
-        number += 1;
-    }
-    listeners
-}
-
-/// Serves every listening socket in a task of its own.
-fn serve(settings: &Settings, listeners: Vec<(u32, OwnedFd)>, ask: &Sender<Question>) {
-    let live = Live::new(ask.clone());
-    for (server, (key, listener)) in settings.servers.iter().zip(listeners) {
-        let credentials = server
-            .credentials
-            .clone()
-            .map(|(user, password)| Credentials::new(user, password));
-        let guard = Guard::new(names_of(server));
-        let site = Arc::new(Site::new(ask.clone(), credentials, guard, live.clone()));
-        let rooms = Rooms {
-            questions: ask.clone(),
-            http: Some(site.clone()),
-            guarded: server.credentials.is_some(),
-        };
-        let over_tcp = matches!(server.address, ServerAddress::Inet { .. });
-        async_std::task::spawn(async move {
-            let error = match over_tcp {
-                true => serve_tcp(listener, site).await,
-                false => control::server::serve(listener, rooms).await,
-            };
-            say(sentences::critical(format!(
-                "listening socket {key} is of no use: {error}"
-            )));
-        });
-    }
-}
-
-/// Under which dotted names a browser may ask this server. A password, or the mode of a unix socket,
-/// protects it under any name.
-fn names_of(server: &ServerConfig) -> Option<Vec<String>> {
-    let ServerAddress::Inet { host, .. } = &server.address else {
-        return None;
-    };
-    if server.credentials.is_some() {
-        return None;
-    }
-    let own = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .to_ascii_lowercase();
-    Some(vec![host.clone(), own])
-}
-
-fn main_sink(supervisord: &SupervisordConfig) -> SinkConfig {
-    SinkConfig {
-        path: match &supervisord.logfile {
-            MainLogTarget::File(path) => Some(path.clone()),
-            MainLogTarget::None | MainLogTarget::Syslog => None,
-        },
-        mode: 0o666,
-        file: supervisord.logfile_config,
-        on_full: OnFull::Block,
-        strip_ansi: false,
-        capture_maxbytes: 0,
-        tells_output: false,
-        repeated_as: None,
-        format: None,
-        outlets: Vec::new(),
-    }
-}
-
-fn start_main_log(
-    plane: &Plane,
-    supervisord: &SupervisordConfig,
-    settings: &Settings,
-    keeper_pid: i32,
-    parked: &mut BTreeMap<ParkKey, OwnedFd>,
-) -> Result<(), String> {
-    let write = take(parked, ParkKey::MainLogWrite)?;
-    let read = take(parked, ParkKey::MainLogRead)?;
-    plane.prepare(MAIN_LOG, main_sink(supervisord));
-    plane.attach(MAIN_LOG, 0, read);
-    let echo = settings.echoes_log();
-    let to_syslog = supervisord.logfile == MainLogTarget::Syslog;
-    let syslog = to_syslog
-        .then(|| Syslog::new(keeper_pid.cast_unsigned()))
-        .transpose()
-        .map_err(|error| format!("a socket for syslog: {error}"))?;
-    mainlog::start(supervisord.loglevel, write, echo, syslog)
-        .map_err(|error| format!("starting the main log: {error}"))
-}
-
-fn write_pidfile(supervisord: &SupervisordConfig, pid: i32) {
-    let path = &supervisord.pidfile;
-    if let Err(error) = std::fs::write(path, format!("{pid}\n")) {
-        let path = path.display();
-        say(sentences::critical(format!(
-            "could not write pidfile {path}"
-        )));
-        say(sentences::information(format!("{path}: {error}")));
-    }
-}
-
-/// Removes the pid file if it is still ours.
-fn remove_pidfile(supervisord: &SupervisordConfig, pid: i32) {
-    let path = &supervisord.pidfile;
-    let ours = std::fs::read_to_string(path).is_ok_and(|text| text.trim() == pid.to_string());
-    if ours
-        && let Err(error) = std::fs::remove_file(path)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        say(sentences::warning(format!(
-            "removing pidfile {}: {error}",
-            path.display()
-        )));
-    }
 }
