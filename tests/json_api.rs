@@ -78,6 +78,43 @@ fn processes_are_told_as_the_command_line_tells_them() {
 }
 
 #[test]
+fn a_plan_tells_what_an_update_would_do_and_does_nothing() {
+    ours_only!();
+    let mut lab = lab();
+    assert_eq!(json_of(&post(&lab, "plan"))["plan"], json!([]));
+    let pid = lab.pid("a");
+    let text = lab.read("supervisord.conf");
+    let changed = text.replacen("[program:a]\n", "[program:a]\nstartsecs=3\npriority=7\n", 1);
+    let new = "[program:new]\ncommand=/bin/cat\n";
+    lab.write("supervisord.conf", &format!("{changed}{new}"));
+    let plan = json_of(&post(&lab, "plan"));
+    let plan = plan["plan"].as_array().unwrap();
+    let of = |name: &str| plan.iter().find(|one| one["name"] == name);
+    let options = of("a").unwrap()["options"].as_array().unwrap();
+    let named = |one: &&Value| one["option"] == "startsecs";
+    let option = options
+        .iter()
+        .find(named)
+        .unwrap_or_else(|| panic!("{plan:?}"));
+    assert!(
+        option["place"]
+            .as_str()
+            .unwrap()
+            .contains("supervisord.conf:"),
+        "{plan:?}"
+    );
+    assert_eq!(of("new").unwrap()["deed"], "start", "{plan:?}");
+    assert_eq!(post(&lab, "plan/nope").status, 404);
+    lab.write("supervisord.conf", "[program:a]\n");
+    let broken = post(&lab, "plan");
+    assert_eq!(broken.status, 422);
+    assert_eq!(json_of(&broken)["error"], "cannot-reread");
+    lab.write("supervisord.conf", &text);
+    assert_eq!(lab.pid("a"), pid);
+    lab.shut_down();
+}
+
+#[test]
 fn verbs_do_what_they_say_and_tell_what_went_wrong() {
     ours_only!();
     let mut lab = lab();

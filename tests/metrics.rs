@@ -14,6 +14,10 @@ const PROGRAMS: &str = "[program:a]\ncommand=/bin/cat\nstdout_logfile=@D@/a.log\
     [program:signal]\ncommand=/bin/sleep 1000\nautorestart=false\n\
     [program:full]\ncommand=/bin/echo x\nstdout_logfile=/dev/full\nstdout_logfile_maxbytes=0\n\
     autorestart=false\nstartsecs=0\n\
+    [program:drop]\ncommand=/bin/sh -c 'while :; do echo x; sleep 0.1; done'\nstdout_logfile=/dev/full\n\
+    stdout_logfile_maxbytes=0\nstdout_on_full=drop\n\
+    [eventlistener:deaf]\ncommand=/bin/sh -c 'echo READY; sleep 1000'\nbuffer_size=1\n\
+    events=PROCESS_STATE\n\
     [program:off]\ncommand=/bin/cat\nautostart=false\n";
 
 /// Reads the text strictly, and tells every sample as JSON: name, labels, value.
@@ -79,7 +83,12 @@ fn a_strict_parser_reads_what_is_true() {
             .text()
             .contains("No space")
     });
-    let metrics = Metrics::read(&lab);
+    let metrics = lab.wait_some("something was dropped", |lab| {
+        let metrics = Metrics::read(lab);
+        let events = metrics.value("appctl_events_dropped_total", &[("pool", "deaf")]);
+        let bytes = metrics.of("log_dropped_bytes_total", "drop");
+        (events > Some(0.0) && bytes > Some(0.0)).then_some(metrics)
+    });
     for (name, process, value) in [
         ("up", "a", Some(1.0)),
         ("up", "off", Some(0.0)),

@@ -4,6 +4,7 @@
 //! `make bench` runs it on the static release binary. Absolute times depend on the machine; what
 //! counts are the ratios.
 
+mod listener;
 mod logs;
 mod pure;
 mod stage;
@@ -34,7 +35,7 @@ fn main() {
         only.as_ref()
             .is_none_or(|only| name.contains(only.as_str()))
     };
-    let parts: [Part; 10] = [
+    let parts: [Part; 11] = [
         ("pure", pure_code),
         ("boot", boot),
         ("status", status),
@@ -44,6 +45,7 @@ fn main() {
         ("lines", logs::rows),
         ("rpc", rpc),
         ("pages", pages),
+        ("listener", listener),
         ("size", size),
     ];
     println!("| what | appctl | peers | target |\n|---|---|---|---|");
@@ -200,6 +202,20 @@ fn pages() -> Vec<Row> {
         ),
         of("a change is told to all in", shown(cost.told), "< 100 ms"),
     ]
+}
+
+fn listener() -> Vec<Row> {
+    let time = |peer| {
+        let times: Option<Vec<Duration>> = (0..5).map(|_| listener::told(peer, 20)).collect();
+        times.map(median)
+    };
+    let ours = time(Peer::Appctl).unwrap_or_default();
+    vec![row(
+        "20,000 events told to a listener",
+        shown(ours),
+        beside("supervisord", ours, time(Peer::Supervisor)),
+        "≤ 1 of supervisord",
+    )]
 }
 
 fn restart() -> Vec<Row> {

@@ -12,7 +12,16 @@ pub const TABS: usize = 200;
 
 /// One call of XML-RPC, with its whole answer.
 pub fn call(socket: &Path, method: &str) -> Duration {
-    let body = format!("<methodCall><methodName>{method}</methodName></methodCall>");
+    call_with(socket, method, "")
+}
+
+/// The same with an argument, a `<value>`.
+pub fn call_with(socket: &Path, method: &str, value: &str) -> Duration {
+    let parameter = match value {
+        "" => String::new(),
+        value => format!("<params><param>{value}</param></params>"),
+    };
+    let body = format!("<methodCall><methodName>{method}</methodName>{parameter}</methodCall>");
     let request = format!(
         "POST /RPC2 HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",

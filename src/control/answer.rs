@@ -374,7 +374,8 @@ pub fn planned(row: &Row) -> Option<(String, String)> {
     }
 }
 
-fn deed_word(deed: Deed) -> &'static str {
+/// What an update does, in a word.
+pub fn deed_word(deed: Deed) -> &'static str {
     match deed {
         Deed::Stop => "stop",
         Deed::Remove => "remove",

@@ -17,6 +17,8 @@ pub struct Measures {
     pub main_log_bytes: u64,
     /// Lines of the main log that could not be written.
     pub main_log_dropped: u64,
+    /// Events that pools of listeners gave up, by the name of the pool.
+    pub discarded: Vec<(String, u64)>,
     /// Every process.
     pub processes: Vec<ProcessMeasures>,
 }
@@ -40,6 +42,8 @@ pub struct ProcessMeasures {
     pub ended: Option<ExitStatus>,
     /// Bytes that it wrote, to standard output and standard error.
     pub log_bytes: [u64; 2],
+    /// Bytes of that which were dropped, because its log could not be written.
+    pub log_dropped: [u64; 2],
     /// A log cannot be written at the moment.
     pub log_trouble: bool,
 }

@@ -53,6 +53,8 @@ pub struct Listeners {
     slate: Slate,
     /// The pools' events as they are on the slate.
     waiting: Waiting,
+    /// The turn in which they were heard last; what they say after that is for the next one.
+    heard: Stamp,
     /// The number of the last event that is on the slate.
     remembered: u64,
     /// The pools are not on the slate as they are.
@@ -98,6 +100,7 @@ impl Listeners {
             wires: Wires::new()?,
             slate,
             waiting: Waiting::default(),
+            heard: Stamp::default(),
             remembered: last_event,
             changed: false,
             losses: Losses::default(),
@@ -211,7 +214,11 @@ impl Brain {
             for tick in self.listeners.pools.ticks(self.now.wall) {
                 self.announce(tick);
             }
-            let ready = self.listeners.wires.take();
+            let heard = std::mem::replace(&mut self.listeners.heard, self.now.stamp);
+            let ready = match heard == self.now.stamp {
+                true => Vec::new(),
+                false => self.listeners.wires.take(),
+            };
             if !ready.is_empty() {
                 self.remember_events(&ready);
                 for id in &ready {

@@ -16,6 +16,7 @@ impl Brain {
             let started = of_fleet.started();
             let uptime = started.map_or(0, |moment| self.now.stamp.since(moment.stamp).as_secs());
             let bytes = |channel| counts.bytes(stream_of(*id, channel));
+            let dropped = |channel| counts.dropped(stream_of(*id, channel));
             Some(ProcessMeasures {
                 name: held.name.clone(),
                 state: of_fleet.state(),
@@ -25,15 +26,20 @@ impl Brain {
                 starts: held.runs,
                 ended: of_fleet.exit_status(),
                 log_bytes: [bytes(Channel::Stdout), bytes(Channel::Stderr)],
+                log_dropped: [dropped(Channel::Stdout), dropped(Channel::Stderr)],
                 log_trouble: !held.trouble().is_empty(),
             })
         });
+        let pools = self.listeners.pools.iter();
         Measures {
             keeper: self.keeper_pid,
             turns: self.turn_times,
             events: self.bulletin.last(),
             main_log_bytes: counts.bytes(MAIN_LOG),
             main_log_dropped: mainlog::dropped(),
+            discarded: pools
+                .map(|(name, pool)| (name.clone(), pool.discarded()))
+                .collect(),
             processes: processes.collect(),
         }
     }

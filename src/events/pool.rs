@@ -118,6 +118,8 @@ pub struct Pool {
     spoke: bool,
     /// The pool is about to be stopped: only what it took before this number is still sent.
     closes_at: Option<u64>,
+    /// Events given up so far because the buffer was full.
+    discarded: u64,
     /// After rejections: when to send again, and how long was waited last.
     pause: Option<(Stamp, Duration)>,
 }
@@ -138,8 +140,14 @@ impl Pool {
             listeners: listeners.collect(),
             spoke: false,
             closes_at: None,
+            discarded: 0,
             pause: None,
         }
+    }
+
+    /// Events given up so far because the buffer was full.
+    pub fn discarded(&self) -> u64 {
+        self.discarded
     }
 
     /// Whether it wants events of this type.
@@ -408,6 +416,7 @@ impl Pool {
         if let Some(oldest) = self.buffer.pop_front() {
             self.bytes -= oldest.payload.len();
             self.begin = self.begin.max(oldest.serial + 1);
+            self.discarded += 1;
             notes.push(Note::Discarded {
                 pool: self.name.clone(),
                 serial: oldest.serial,

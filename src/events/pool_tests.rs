@@ -197,6 +197,7 @@ fn a_buffer_is_bounded_in_bytes() {
     let long = "x".repeat(1024 * 1024);
     scene.happen(&[long.as_str(); 20]);
     assert_eq!(scene.discarded().len(), 5);
+    assert_eq!(scene.pools.of(A).unwrap().discarded(), 5);
 }
 
 #[test]

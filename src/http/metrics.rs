@@ -166,21 +166,32 @@ fn exposition(measures: &Measures, brain: i32, stats: &Stats) -> String {
             }
         }
     }
-    let name = "appctl_process_log_bytes";
-    text.family(
-        name,
-        "counter",
-        "Bytes that it wrote, since the daemon's brain started.",
-    );
-    for process in &measures.processes {
-        for (stream, bytes) in ["stdout", "stderr"].into_iter().zip(process.log_bytes) {
-            let more = format!(",stream=\"{stream}\"");
-            text.of("appctl_process_log_bytes_total", process, &more, bytes);
-        }
-    }
+    let help = "Bytes that it wrote, since the daemon's brain started.";
+    let bytes = measures.processes.iter().map(|it| (it, it.log_bytes));
+    of_streams(&mut text, "appctl_process_log_bytes", help, bytes);
+    let help = "Bytes of these that were dropped, because its log could not be written.";
+    let dropped = measures.processes.iter().map(|it| (it, it.log_dropped));
+    of_streams(&mut text, "appctl_process_log_dropped_bytes", help, dropped);
     of_the_daemon(&mut text, measures, brain, stats);
     line!(text, "# EOF");
     text.0
+}
+
+/// A counter of each stream of processes.
+fn of_streams<'a>(
+    text: &mut Exposition,
+    name: &str,
+    help: &str,
+    values: impl Iterator<Item = (&'a ProcessMeasures, [u64; 2])>,
+) {
+    text.family(name, "counter", help);
+    let sample = format!("{name}_total");
+    for (process, of_both) in values {
+        for (stream, value) in ["stdout", "stderr"].into_iter().zip(of_both) {
+            let more = format!(",stream=\"{stream}\"");
+            text.of(&sample, process, &more, value);
+        }
+    }
 }
 
 fn of_the_daemon(text: &mut Exposition, measures: &Measures, brain: i32, stats: &Stats) {
@@ -231,6 +242,13 @@ fn of_the_daemon(text: &mut Exposition, measures: &Measures, brain: i32, stats: 
         "Events so far: the number of the last one.",
     );
     line!(text, "{name}_total {}", measures.events);
+    let name = "appctl_events_dropped";
+    let help = "Events that a pool of listeners gave up, because its buffer was full.";
+    text.family(name, "counter", help);
+    for (pool, count) in &measures.discarded {
+        let pool = quoted(pool);
+        line!(text, "{name}_total{{pool=\"{pool}\"}} {count}");
+    }
     let name = "appctl_main_log_bytes";
     text.family(name, "counter", "Bytes of the main log.");
     line!(text, "{name}_total {}", measures.main_log_bytes);
@@ -271,6 +289,7 @@ mod tests {
             starts: 2,
             ended,
             log_bytes: [7, 0],
+            log_dropped: [0, 4],
             log_trouble: false,
         };
         let mut turns = TurnTimes::default();
@@ -281,6 +300,7 @@ mod tests {
             events: 9,
             main_log_bytes: 1,
             main_log_dropped: 0,
+            discarded: vec![("p".to_owned(), 5)],
             processes: vec![
                 process("a", State::Exited, Some(ExitStatus::Code(3))),
                 process("b", State::Stopped, None),
@@ -295,7 +315,9 @@ mod tests {
             r#"appctl_process_log_bytes_total{group="g\"\\",process="a",stream="stdout"} 7"#,
             r#"appctl_turn_seconds_bucket{le="0.001"} 0"#,
             r#"appctl_turn_seconds_bucket{le="0.003"} 1"#,
+            r#"appctl_process_log_dropped_bytes_total{group="g\"\\",process="a",stream="stderr"} 4"#,
             "appctl_events_total 9",
+            r#"appctl_events_dropped_total{pool="p"} 5"#,
         ] {
             assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
         }

@@ -1,4 +1,4 @@
-//! How many bytes of each stream were taken out of its pipes, for whoever asks. From the start of
+//! How many bytes of each stream were taken out of its pipes, and how many were dropped, for whoever asks. From the start of
 //! this brain on; kept in memory only.
 //!
 //! Must never: make the log thread wait for a reader.
@@ -11,12 +11,17 @@ use super::plane::StreamId;
 
 /// The count of one stream, which its owner adds to.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Count(Arc<AtomicU64>);
+pub(super) struct Count(Arc<[AtomicU64; 2]>);
 
 impl Count {
     /// So many more.
     pub fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.0[0].fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// So many were dropped, because the log could not be written.
+    pub fn add_dropped(&self, bytes: usize) {
+        self.0[1].fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 
@@ -37,9 +42,18 @@ impl Counts {
 
     /// Bytes of a stream so far.
     pub fn bytes(&self, stream: StreamId) -> u64 {
+        self.read(stream, 0)
+    }
+
+    /// Bytes of a stream that were dropped so far.
+    pub fn dropped(&self, stream: StreamId) -> u64 {
+        self.read(stream, 1)
+    }
+
+    fn read(&self, stream: StreamId, which: usize) -> u64 {
         let all = self.lock();
         all.get(&stream)
-            .map_or(0, |count| count.0.load(Ordering::Relaxed))
+            .map_or(0, |count| count.0[which].load(Ordering::Relaxed))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<StreamId, Count>> {
@@ -57,7 +71,8 @@ mod tests {
         let stream = StreamId(3);
         counts.of(stream).add(5);
         counts.of(stream).add(2);
-        assert_eq!(counts.bytes(stream), 7);
+        counts.of(stream).add_dropped(3);
+        assert_eq!((counts.bytes(stream), counts.dropped(stream)), (7, 3));
         assert_eq!(counts.bytes(StreamId(4)), 0);
         counts.forget(stream);
         assert_eq!(counts.bytes(stream), 0);

@@ -65,6 +65,7 @@ impl Stream {
                 Ok(_) => {
                     let kept = shed.split(source.token, &bytes);
                     self.buffer.extend_from_slice(&bytes[..kept]);
+                    self.count.add_dropped(bytes.len() - kept);
                 }
                 Err(_) => return Pumped::Empty,
             }
@@ -95,7 +96,10 @@ impl Stream {
         };
         let count = shed.rest(source.token, &bytes);
         match take(&source.pipe, count) {
-            Ok(rest) => shed.drop_all(source.token, &rest),
+            Ok(rest) => {
+                shed.drop_all(source.token, &rest);
+                self.count.add_dropped(rest.len());
+            }
             Err(_) => shed.forget(source.token),
         }
         shed.waits_for().map(|_| Pumped::More)

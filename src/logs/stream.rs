@@ -83,7 +83,7 @@ pub(super) struct Stream {
     /// Where it is noted what was written when, and the time of the last note.
     moments: Arc<Moments>,
     /// Bytes taken out of its pipes.
-    count: Count,
+    pub(super) count: Count,
     /// The same, since this was last asked.
     moved: usize,
     noted: i64,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::problem::status_of;
 use super::{Answered, flag};
 use crate::config::Signal;
-use crate::control::answer::{done_word, log_done_word};
+use crate::control::answer::{deed_word, done_word, log_done_word};
 use crate::control::codes::{Code, Trouble};
 use crate::control::{Answer, Ask, DifferenceKind, Following, selector};
 use crate::fleet::Selector;
@@ -20,6 +20,8 @@ struct Outcome {
     results: Vec<Item>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     differences: Vec<Difference>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<Vec<Planned>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     diagnostics: Vec<String>,
     /// Why the whole failed.
@@ -43,6 +45,22 @@ struct Problem {
     text: String,
     #[serde(skip)]
     code: Code,
+}
+
+/// What an update would do to a process or a group, and for which of its options.
+#[derive(Debug, Serialize)]
+struct Planned {
+    name: String,
+    deed: &'static str,
+    options: Vec<Different>,
+}
+
+#[derive(Debug, Serialize)]
+struct Different {
+    option: String,
+    old: String,
+    new: String,
+    place: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -96,11 +114,13 @@ fn read(verb: &str, name: &str, query: &Form, body: &[u8]) -> Result<Option<Ask>
     let selected = || -> Result<Vec<Selector>, Trouble> {
         Ok(vec![selector::selector(name).map_err(unreadable)?])
     };
+    let following = || Following {
+        groups: groups(),
+        whole_groups: false,
+    };
     Ok(Some(match verb {
-        "update" => Ask::Update(Following {
-            groups: groups(),
-            whole_groups: false,
-        }),
+        "plan" => Ask::Plan(following()),
+        "update" => Ask::Update(following()),
         "add" | "remove" if name.is_empty() => return Err(unreadable("name a group".to_owned())),
         "add" => Ask::Add(groups()),
         "remove" => Ask::Remove(groups()),
@@ -133,9 +153,13 @@ fn read(verb: &str, name: &str, query: &Form, body: &[u8]) -> Result<Option<Ask>
 }
 
 async fn outcome(asking: &Asking, ask: Ask) -> Answered {
+    let plans = matches!(ask, Ask::Plan(_));
     let answers = asking.put(ask).await;
     let answers = answers.map_err(|failure| Trouble::from(&failure))?;
-    let mut outcome = Outcome::default();
+    let mut outcome = Outcome {
+        plan: plans.then(Vec::new),
+        ..Outcome::default()
+    };
     loop {
         match answers.recv().await {
             Ok(Answer::Done) => break,
@@ -161,6 +185,24 @@ async fn outcome(asking: &Asking, ask: Ask) -> Answered {
                     DifferenceKind::Disappeared => "disappeared",
                 },
             }),
+            Ok(Answer::Planned { subject, deed }) => {
+                outcome.plan.get_or_insert_default().push(Planned {
+                    name: subject,
+                    deed: deed_word(deed),
+                    options: Vec::new(),
+                });
+            }
+            // They come behind what they are the reason for.
+            Ok(Answer::Different(view)) => {
+                if let Some(planned) = outcome.plan.iter_mut().flatten().next_back() {
+                    planned.options.push(Different {
+                        option: view.option,
+                        old: view.old,
+                        new: view.new,
+                        place: view.place,
+                    });
+                }
+            }
             Ok(Answer::Diagnostic(text)) => outcome.diagnostics.push(text),
             Ok(_) => {}
             Err(_) => {
