@@ -32,6 +32,7 @@ mod link;
 mod message;
 mod packet;
 mod park;
+mod reaping;
 mod respawn;
 mod run;
 pub mod slate;

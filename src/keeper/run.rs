@@ -14,18 +14,18 @@ use rustix::process::{Resource, getrlimit};
 
 use super::brain::{Birth, Brain};
 use super::exits::Exits;
-use super::hold::{self, start_holder};
+use super::hold::start_holder;
 use super::message::{FromBrain, ToBrain, decode, encode};
 use super::packet::{self, Received};
 use super::park::Park;
 use super::respawn::{Death, Deaths};
 use super::will::{Heir, Will};
 use super::wishes::{WISHES, Wishes};
-use super::{ExitRecord, ParkKey, SignalNotice};
-use crate::fleet::{ExitStatus, Stamp};
+use super::{ParkKey, SignalNotice};
+use crate::fleet::Stamp;
 use crate::launch::{
-    Ended, ProcessStat, SignalMask, SignalSet, SignalSource, now, oom_score_adj, peek_any,
-    reap_pid, reset_disposition, set_oom_score_adj,
+    ProcessStat, SignalMask, SignalSet, SignalSource, now, oom_score_adj, reset_disposition,
+    set_oom_score_adj,
 };
 
 /// The keeper's name as the kernel shows it (at most 15 bytes).
@@ -43,10 +43,8 @@ const PACKETS_PER_TURN: usize = 64;
 /// Most keys of descriptors without room that wait to be told; more are a symptom of the same.
 const NOT_PARKED_MAX: usize = 256;
 
-const SIGKILL: u8 = libc::SIGKILL as u8;
-
 /// Exit code of a keeper that could not begin, or could not start its first brain.
-const CANNOT_BEGIN: u8 = 1;
+pub(super) const CANNOT_BEGIN: u8 = 1;
 
 /// In the background: the standard descriptors of whoever started us are none of our business.
 fn let_go_of_terminal() {
@@ -96,28 +94,28 @@ fn complain(what: &str, error: &io::Error) {
 }
 
 #[derive(Debug)]
-struct Keeper {
-    signals: SignalSource,
-    park: Park,
-    exits: Exits,
-    wishes: Wishes,
+pub(super) struct Keeper {
+    pub(super) signals: SignalSource,
+    pub(super) park: Park,
+    pub(super) exits: Exits,
+    pub(super) wishes: Wishes,
     /// Keys to tell that there was no room for.
-    not_parked: Vec<ParkKey>,
-    birth: Birth,
-    deaths: Deaths,
-    brain: Option<Brain>,
+    pub(super) not_parked: Vec<ParkKey>,
+    pub(super) birth: Birth,
+    pub(super) deaths: Deaths,
+    pub(super) brain: Option<Brain>,
     /// When the next brain is started, if there is none.
-    start_at: Stamp,
-    incarnation: u32,
-    ever_ready: bool,
+    pub(super) start_at: Stamp,
+    pub(super) incarnation: u32,
+    pub(super) ever_ready: bool,
     /// The link takes no more packets until the brain has read some.
-    link_full: bool,
+    pub(super) link_full: bool,
     /// Our session; 0 if it is of an outer pid namespace, or unknown.
-    session: i32,
-    ready: Option<OwnedFd>,
-    detached: bool,
+    pub(super) session: i32,
+    pub(super) ready: Option<OwnedFd>,
+    pub(super) detached: bool,
     /// Open as long as we live.
-    _lock: Option<OwnedFd>,
+    pub(super) _lock: Option<OwnedFd>,
 }
 
 impl Keeper {
@@ -266,7 +264,7 @@ impl Keeper {
     }
 
     /// Reads what the brain sent, at most `most` packets.
-    fn read_link(&mut self, most: usize, now: Stamp) {
+    pub(super) fn read_link(&mut self, most: usize, now: Stamp) {
         for _ in 0..most {
             let link = self.brain.as_ref().and_then(|brain| brain.link.as_ref());
             let Some(link) = link else {
@@ -365,84 +363,6 @@ impl Keeper {
         }
     }
 
-    /// Records, then reaps, everybody who ended. The code to end with, if that is due.
-    fn reap(&mut self, now: Stamp) -> Option<u8> {
-        while let Ok(Some(ended)) = peek_any() {
-            let mut end = None;
-            if self
-                .brain
-                .as_ref()
-                .is_some_and(|brain| brain.pid == ended.pid)
-            {
-                end = self.brain_ended(ended.status, now);
-            } else {
-                self.record(ended);
-            }
-            // One that cannot be reaped would be seen for ever; it is seen again in the next turn.
-            if reap_pid(ended.pid).is_err() || end.is_some() {
-                return end;
-            }
-        }
-        None
-    }
-
-    /// A zombie keeps its pid and its entry in /proc, so what is read here is about it.
-    fn record(&mut self, ended: Ended) {
-        let stat = ProcessStat::of(ended.pid).ok();
-        let likely_program =
-            stat.is_none_or(|stat| stat.group == ended.pid && stat.session == self.session);
-        let record = ExitRecord {
-            pid: ended.pid,
-            start_time: stat.map_or(0, |stat| stat.start_time),
-            status: ended.status,
-        };
-        self.exits.record(record, likely_program);
-    }
-
-    /// The brain is a zombie. What it sent before counts, so that is read first.
-    fn brain_ended(&mut self, status: ExitStatus, now: Stamp) -> Option<u8> {
-        self.read_link(usize::MAX, now);
-        let brain = self.brain.take()?;
-        if let Some(code) = brain.leaving {
-            if let Some(holder) = self.park.get(ParkKey::Holder) {
-                // One that does not end is left alone, and ends by itself.
-                let _ = hold::end(holder);
-            }
-            return Some(code);
-        }
-        if !self.ever_ready {
-            return Some(exit_code(status));
-        }
-        self.wishes.brain_died();
-        self.not_parked.clear();
-        self.link_full = false;
-        let binaries = &mut self.birth.binaries;
-        if brain.ready_since.is_some() && binaries.on_trial() {
-            // It made way for the candidate.
-            self.start_at = now;
-            return None;
-        }
-        if brain.ready_since.is_none() && binaries.failed(|| how_a_trial_ended(status)) {
-            self.start_at = now;
-            return None;
-        }
-        let death = Death {
-            served: brain.ready_since.map(|since| now.since(since)),
-            killed: matches!(
-                status,
-                ExitStatus::Signal {
-                    number: SIGKILL,
-                    ..
-                }
-            ),
-        };
-        self.start_at = now.after(self.deaths.delay_after(death));
-        if self.deaths.many() {
-            self.birth.binaries.fall_back();
-        }
-        None
-    }
-
     fn start_brain_if_due(&mut self, now: Stamp) -> Option<u8> {
         if self.brain.is_some() || now < self.start_at {
             return None;
@@ -520,50 +440,9 @@ impl Keeper {
     }
 }
 
-/// Of a candidate that never served.
-fn how_a_trial_ended(status: ExitStatus) -> String {
-    match status {
-        ExitStatus::Code(code) => format!("it ended with exit status {code} before it served"),
-        ExitStatus::Signal {
-            number: SIGKILL, ..
-        } => "it did not serve in time".to_owned(),
-        ExitStatus::Signal { number, .. } => {
-            format!("it was terminated by signal {number} before it served")
-        }
-        ExitStatus::Unknown => "it ended before it served".to_owned(),
-    }
-}
-
-/// The code a shell would show.
-fn exit_code(status: ExitStatus) -> u8 {
-    match status {
-        ExitStatus::Code(code) => code,
-        ExitStatus::Signal { number, .. } => number.saturating_add(128),
-        ExitStatus::Unknown => CANNOT_BEGIN,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn exit_codes() {
-        let signal = |number| ExitStatus::Signal {
-            number,
-            core: false,
-        };
-        let table = [
-            (ExitStatus::Code(2), 2),
-            (ExitStatus::Code(0), 0),
-            (signal(9), 137),
-            (signal(255), 255),
-            (ExitStatus::Unknown, 1),
-        ];
-        for (status, code) in table {
-            assert_eq!(exit_code(status), code);
-        }
-    }
 
     #[test]
     fn the_longest_list_of_unparked_keys_fits_a_packet() {
