@@ -13,8 +13,14 @@ use super::shelf::Shelf;
 /// Most things that wait for the disk. What is more is not kept.
 const WAITING_MAX: usize = 4096;
 
-/// What happens within this time is written at once.
-const GATHER_TIME: Duration = Duration::from_millis(100);
+/// What happened is written when nothing more has happened for this time…
+const QUIET_TIME: Duration = Duration::from_millis(100);
+
+/// … or when this has passed: a daemon that starts a thousand programs has better things to do.
+const GATHER_TIME: Duration = Duration::from_secs(2);
+
+/// Nobody waits for this thread.
+const NICENESS: i32 = 19;
 
 /// Says that something of the state went wrong.
 pub type Tell = fn(String);
@@ -46,6 +52,9 @@ impl Clerk {
         std::thread::Builder::new()
             .name("appctl-state".into())
             .spawn(move || {
+                // Where it is not allowed, it works with the priority of all.
+                let _ =
+                    rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
                 let open = BTreeMap::new();
                 let well = true;
                 Desk {
@@ -123,7 +132,7 @@ impl Desk {
             self.take(note);
             while !self.open.is_empty()
                 && let left = until.saturating_duration_since(Instant::now())
-                && let Ok(note) = notes.recv_timeout(left)
+                && let Ok(note) = notes.recv_timeout(left.min(QUIET_TIME))
             {
                 self.take(note);
             }
