@@ -358,11 +358,16 @@ fn successors(pieces: Vec<Piece>, read: &std::fs::Metadata) -> Vec<Piece> {
     match pieces.iter().position(|piece| piece.identity == ours) {
         Some(at) => pieces.into_iter().skip(at + 1).collect(),
         None => {
+            // Compressed meanwhile: that leaves it its time.
+            let ours = |piece: &Piece| piece.form != Form::Plain && piece.modified == modified;
             let younger = |piece: &Piece| piece.modified > modified;
-            let first = pieces
-                .iter()
-                .position(younger)
-                .unwrap_or(pieces.len().saturating_sub(1));
+            let first = match pieces.iter().position(ours) {
+                Some(at) => at + 1,
+                None => pieces
+                    .iter()
+                    .position(younger)
+                    .unwrap_or(pieces.len().saturating_sub(1)),
+            };
             pieces.into_iter().skip(first).collect()
         }
     }
