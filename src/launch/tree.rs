@@ -157,7 +157,7 @@ fn wait_for_deaths(members: &[&Member]) {
 }
 
 fn find(rounds: &[Round], spared: &BTreeSet<i32>) -> Vec<Vec<Member>> {
-    let seen = look_around(rounds);
+    let seen = look_around(rounds, spared);
     let leaders: Vec<_> = rounds.iter().map(|round| round.marks.leader).collect();
     let mut found: Vec<Vec<Member>> = rounds.iter().map(|_| Vec::new()).collect();
     for (tree, pid, start_time) in belonging(&seen, &leaders, spared) {
@@ -174,8 +174,9 @@ fn find(rounds: &[Round], spared: &BTreeSet<i32>) -> Vec<Vec<Member>> {
     found
 }
 
-/// Every process, marked where it shows whose it is.
-fn look_around(rounds: &[Round]) -> Vec<Seen> {
+/// Every process, marked where it shows whose it is. What the spared show is not looked at, which
+/// is most of the work where many programs run.
+fn look_around(rounds: &[Round], spared: &BTreeSet<i32>) -> Vec<Seen> {
     let in_cgroups: BTreeMap<i32, usize> = rounds
         .iter()
         .enumerate()
@@ -207,7 +208,7 @@ fn look_around(rounds: &[Round]) -> Vec<Seen> {
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     pids.filter_map(|pid| {
         let stat = ProcessStat::of(pid).ok()?;
-        let of_kernel = pid == KERNEL || stat.parent == KERNEL;
+        let no_member = pid == KERNEL || stat.parent == KERNEL || spared.contains(&pid);
         let shown = || token_of(pid, &tokens).or_else(|| pipe_of(pid, &pipes));
         let marked = (in_cgroups.get(&pid))
             .or_else(|| known.get(&(pid, stat.start_time)))
@@ -218,7 +219,7 @@ fn look_around(rounds: &[Round]) -> Vec<Seen> {
             parent: stat.parent,
             group: stat.group,
             dead: matches!(stat.state, b'Z' | b'X'),
-            marked: marked.or_else(|| if of_kernel { None } else { shown() }),
+            marked: marked.or_else(|| if no_member { None } else { shown() }),
         })
     })
     .collect()
