@@ -161,17 +161,27 @@ fn configure(lab: &Lab, server: &str, url: &str, programs: &str) {
     );
 }
 
-/// What differs from run to run: pids, uptimes, where the lab is.
+/// What differs from run to run: pids, uptimes, times of ends, where the lab is.
 fn plain(lab: &Lab, text: &str) -> String {
     let text = text.replace(lab.directory(), "@D@");
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
         lines.push(match line.split_once("pid ") {
             Some((before, rest)) if rest.contains(", uptime ") => format!("{before}pid …"),
-            _ => line.to_owned(),
+            _ => without_time_of_end(line),
         });
     }
     lines.join("\n")
+}
+
+/// `Nov 22 06:19 AM` at the end of a line, its digits and the half of the day taken out.
+fn without_time_of_end(line: &str) -> String {
+    let Some((rest, "AM" | "PM")) = line.rsplit_once(' ') else {
+        return line.to_owned();
+    };
+    let at = rest.len().saturating_sub("22 06:19".len());
+    let time = rest[at..].replace(|letter: char| letter.is_ascii_digit(), "d");
+    format!("{}{time} M", &rest[..at])
 }
 
 /// Runs the lines, and notes what was said: one entry for each.
