@@ -6,26 +6,16 @@ use std::os::fd::OwnedFd;
 use super::brain::take;
 use super::processes::MAIN_LOG;
 use super::settings::Settings;
-use crate::config::{MainLogTarget, OnFull, SupervisordConfig};
+use crate::config::{MainLogTarget, SupervisordConfig};
 use crate::keeper::ParkKey;
 use crate::logs::{Plane, SinkConfig, Syslog, mainlog};
 
 pub(super) fn main_sink(supervisord: &SupervisordConfig) -> SinkConfig {
-    SinkConfig {
-        path: match &supervisord.logfile {
-            MainLogTarget::File(path) => Some(path.clone()),
-            MainLogTarget::None | MainLogTarget::Syslog => None,
-        },
-        mode: 0o666,
-        file: supervisord.logfile_config,
-        on_full: OnFull::Block,
-        strip_ansi: false,
-        capture_maxbytes: 0,
-        tells_output: false,
-        repeated_as: None,
-        format: None,
-        outlets: Vec::new(),
-    }
+    let path = match &supervisord.logfile {
+        MainLogTarget::File(path) => Some(path.clone()),
+        MainLogTarget::None | MainLogTarget::Syslog => None,
+    };
+    SinkConfig::raw(path, 0o666, supervisord.logfile_config)
 }
 
 pub(super) fn start_main_log(

@@ -50,6 +50,24 @@ pub struct SinkConfig {
     pub outlets: Vec<OutletConfig>,
 }
 
+impl SinkConfig {
+    /// Everything goes into the file as it is, and nowhere else.
+    pub fn raw(path: Option<PathBuf>, mode: u32, file: LogFileConfig) -> SinkConfig {
+        SinkConfig {
+            path,
+            mode,
+            file,
+            on_full: OnFull::Block,
+            strip_ansi: false,
+            capture_maxbytes: 0,
+            tells_output: false,
+            repeated_as: None,
+            format: None,
+            outlets: Vec::new(),
+        }
+    }
+}
+
 /// What the log thread tells. Bounded by the number of streams.
 #[derive(Debug)]
 pub enum PlaneReport {

@@ -27,7 +27,7 @@ use super::splice::Stage;
 use super::stream::{Pumped, SOURCES_MAX, Source, Stream, Told};
 use super::streams::Streams;
 use super::tidy::{Background, Findings};
-use crate::config::{LogFileConfig, OnFull};
+use crate::config::LogFileConfig;
 
 const WAKE: u64 = 0;
 const CLOCK: u64 = 1;
@@ -203,18 +203,7 @@ impl Thread {
         let now = self.now;
         if self.streams.get(id).is_none() {
             // Its file could not be opened: read and discard, so that the program can go on.
-            let discard = SinkConfig {
-                path: None,
-                mode: 0o600,
-                file: LogFileConfig::UNLIMITED,
-                on_full: OnFull::Block,
-                strip_ansi: false,
-                capture_maxbytes: 0,
-                tells_output: false,
-                repeated_as: None,
-                format: None,
-                outlets: Vec::new(),
-            };
+            let discard = SinkConfig::raw(None, 0o600, LogFileConfig::UNLIMITED);
             let Ok(sink) = Sink::open(discard, now) else {
                 return;
             };
