@@ -4,6 +4,7 @@
 mod lab;
 
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use lab::{Lab, kill};
 
@@ -143,6 +144,9 @@ fn what_is_disabled_stays_down_until_it_is_enabled() {
             .to_owned()
     };
     assert!(line(&avail(&lab)).contains("manual"), "{}", avail(&lab));
+    let said = lab.appctl("status web --json").out;
+    let facts: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(facts[0]["disabled"], true, "{said}");
     lab.shut_down();
 
     lab.start();
@@ -190,6 +194,38 @@ fn a_broken_file_is_moved_aside_and_told() {
             "{log}"
         );
     }
+    lab.shut_down();
+}
+
+#[test]
+fn what_is_kept_of_programs_that_are_gone_is_removed_in_the_end() {
+    ours_only!();
+    let mut lab = lab();
+    lab.configure(&format!("statedir=@D@/state\n{PROGRAMS}"));
+    fs::create_dir(lab.path("state")).unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(31 * 86_400);
+    for name in ["gone", "other", "recent"] {
+        let file = format!("state/{name}.runs.json");
+        lab.write(&file, "[{\"pid\":1,\"ended\":1}]");
+        if name != "recent" {
+            let file = fs::File::options()
+                .write(true)
+                .open(lab.path(&file))
+                .unwrap();
+            file.set_modified(long_ago).unwrap();
+        }
+    }
+    lab.start();
+    // Without this: a host whose programs come and go gathers files for ever.
+    lab.until("it is removed", |lab| {
+        !lab.path("state/gone.runs.json").exists()
+    });
+    assert_eq!(
+        history(&lab, "other").len(),
+        2,
+        "what is configured is kept"
+    );
+    assert!(lab.path("state/recent.runs.json").exists());
     lab.shut_down();
 }
 

@@ -226,6 +226,39 @@ fn what_ends_by_itself_leaves_its_tree_alone_and_that_is_shown() {
 }
 
 #[test]
+fn a_stop_ends_what_a_program_left_that_has_ended_by_itself() {
+    ours_only!();
+    for mut lab in both() {
+        // Without this: the way to be rid of it is to find its pid and kill it by hand.
+        lab.script("stubborn", STUBBORN);
+        lab.script("starter", "setsid @D@/stubborn @D@/$1 & sleep 0.1; exit 0");
+        let ends = "startsecs=0\nautorestart=false\nstopwaitsecs=1\n";
+        lab.configure(&format!(
+            "[program:a]\ncommand=@D@/starter of-a\n{ends}\
+             [program:b]\ncommand=@D@/starter of-b\n{ends}\
+             [program:c]\ncommand=/bin/true\n{ends}"
+        ));
+        lab.start();
+        for (name, file) in [("a", "of-a"), ("b", "of-b")] {
+            let left = pid_in(&lab, file);
+            lab.wait_main_log(&format!("{name} ended and left behind: pid {left}"));
+        }
+        lab.wait_state("c", "EXITED");
+        let (of_a, of_b) = (pid_in(&lab, "of-a"), pid_in(&lab, "of-b"));
+        lab.expect("stop a c", 0, "a: stopped\nc: ERROR (not running)\n");
+        assert!(!procfs::alive(of_a), "{}", lab.main_log());
+        assert!(procfs::alive(of_b), "an innocent was hit");
+        assert_eq!(lab.state("a"), "EXITED");
+        // A group and `all` are not told, but wait as well.
+        lab.expect("stop all", 0, "");
+        assert!(!procfs::alive(of_b), "{}", lab.main_log());
+        lab.expect("stop a", 0, "a: ERROR (not running)\n");
+        assert!(!lab.appctl("status --json").out.contains("stubborn"));
+        lab.shut_down();
+    }
+}
+
+#[test]
 fn who_wants_it_keeps_its_tree() {
     ours_only!();
     let mut lab = Lab::new();

@@ -171,6 +171,7 @@ fn process() -> ProcessView {
         stderr_logfile: String::new(),
         log_trouble: String::new(),
         left_behind: String::new(),
+        disabled: false,
     }
 }
 

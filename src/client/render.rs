@@ -38,6 +38,9 @@ pub fn status(processes: &[ProcessView], target: Target) -> String {
         if target.columns.is_some() && !view.left_behind.is_empty() {
             description = format!("{description} [left behind: {}]", view.left_behind);
         }
+        if target.columns.is_some() && view.disabled {
+            description.push_str(" [disabled]");
+        }
         text.push_str(&status_line(name, width, view.state, &description, target));
         text.push('\n');
     }
@@ -294,6 +297,7 @@ mod tests {
             stderr_logfile: String::new(),
             log_trouble: String::new(),
             left_behind: String::new(),
+            disabled: false,
         }
     }
 
@@ -364,6 +368,10 @@ mod tests {
         full.left_behind = "pid 12 (sleep)".into();
         let text = status(std::slice::from_ref(&full), terminal);
         assert!(text.ends_with("[log: no space left] [left behind: pid 12 (sleep)]\n"));
+        full.left_behind.clear();
+        full.disabled = true;
+        let text = status(std::slice::from_ref(&full), terminal);
+        assert!(text.ends_with("[log: no space left] [disabled]\n"));
         let text = status(&[full], PIPE);
         assert!(!text.contains("space") && !text.contains("behind"));
     }

@@ -421,6 +421,7 @@ fn process(info: &Value) -> Option<ProcessView> {
         stderr_logfile: text(info, "stderr_logfile"),
         log_trouble: String::new(),
         left_behind: String::new(),
+        disabled: false,
     })
 }
 

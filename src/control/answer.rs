@@ -205,6 +205,7 @@ fn process_row(view: &ProcessView) -> Row {
         .with_some("stderr_logfile", &view.stderr_logfile)
         .with_some("log_trouble", &view.log_trouble)
         .with_some("left_behind", &view.left_behind)
+        .with_some("disabled", if view.disabled { "yes" } else { "" })
         .with("group", &view.name.group)
 }
 
@@ -231,6 +232,7 @@ impl TryFrom<&Row> for ProcessView {
             stderr_logfile: row.text("stderr_logfile"),
             log_trouble: row.text("log_trouble"),
             left_behind: row.text("left_behind"),
+            disabled: row.text("disabled") == "yes",
         })
     }
 }

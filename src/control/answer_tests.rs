@@ -30,6 +30,7 @@ fn view(name: ProcessName) -> ProcessView {
         stderr_logfile: String::new(),
         log_trouble: String::new(),
         left_behind: String::new(),
+        disabled: false,
     }
 }
 
@@ -219,7 +220,7 @@ proptest! {
         let view = ProcessView {
             name: name.clone(), state: to, description, pid, start, stop, now, uptime,
             exit_status, ended: spawn_error.clone(), spawn_error, stdout_logfile, stderr_logfile,
-            log_trouble, left_behind,
+            log_trouble, left_behind, disabled: autostart,
         };
         let answer = Answer::Process(Box::new(view.clone()));
         prop_assert_eq!(ProcessView::try_from(&read(&answer)), Ok(view));

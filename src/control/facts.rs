@@ -25,6 +25,7 @@ pub struct ProcessFacts<'a> {
     stderr_logfile: &'a str,
     log_trouble: &'a str,
     left_behind: &'a str,
+    disabled: bool,
 }
 
 impl<'a> ProcessFacts<'a> {
@@ -48,6 +49,7 @@ impl<'a> ProcessFacts<'a> {
             stderr_logfile: &view.stderr_logfile,
             log_trouble: &view.log_trouble,
             left_behind: &view.left_behind,
+            disabled: view.disabled,
         }
     }
 }

@@ -284,6 +284,8 @@ pub struct ProcessView {
     pub log_trouble: String,
     /// Processes that are left of its earlier runs, in words, or empty.
     pub left_behind: String,
+    /// It is not started with the daemon, for somebody has disabled it.
+    pub disabled: bool,
 }
 
 /// The daemon as it is.

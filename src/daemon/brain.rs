@@ -291,6 +291,7 @@ impl Brain {
         pidfile::write(&self.supervisord, self.keeper_pid);
         say(sentences::started(self.keeper_pid));
         self.add_all();
+        self.chronicle_programs();
         Ok(())
     }
 

@@ -172,6 +172,15 @@ impl Brain {
         }
     }
 
+    /// All programs are known: what is kept of others is forgotten in time.
+    pub(super) fn chronicle_programs(&self) {
+        let names = self
+            .processes
+            .values()
+            .map(|process| process.name.to_string());
+        self.history.clerk.programs(names.collect());
+    }
+
     /// The main process has ended and can still be asked about.
     pub(super) fn note_peak_memory(&mut self, id: ProcessId) {
         if let Some(process) = self.processes.get_mut(&id)

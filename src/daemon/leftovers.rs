@@ -1,6 +1,6 @@
 //! What programs leave behind. A stop is over when the whole tree of the program is gone; a start
 //! waits until nothing of the run before is left; and what a program leaves when it ends by itself
-//! is shown, and ends with the daemon or at the next start.
+//! is shown, and ends with the daemon, at the next start or when a stop is asked for.
 //!
 //! Looking and signalling take milliseconds, and are done on a thread, one round at a time for all
 //! trees that need one. In between the pidfds of those that were found are waited for. Nothing of
@@ -9,7 +9,10 @@
 //! Must never: touch the tree of a program with `stop_tree=false`, nor hold back the news of an end
 //! that nobody asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+
+use async_std::channel::{Receiver, Sender, bounded, unbounded};
 
 use super::brain::Brain;
 use super::options::Personality;
@@ -18,7 +21,8 @@ use super::sentences::{self, say};
 use super::trees::{Aim, Found, KILLED_TIME, Next, OF_TREE, Tree, first_push, named, next};
 use super::turn::Outcome;
 use crate::config::Policy;
-use crate::fleet::{ProcessId, Stamp, State};
+use crate::control::Answer;
+use crate::fleet::{self, Done, ProcessId, Report, Request, Selector, Stamp, State};
 use crate::launch::{self, Cgroup, Marks, Member, Push, Round};
 
 impl Brain {
@@ -113,6 +117,52 @@ impl Brain {
         }
     }
 
+    /// Stops programs; one that has ended by itself is stopped when what it left behind is gone.
+    pub(super) fn stop_asked(
+        &mut self,
+        selectors: Vec<Selector>,
+        wait: bool,
+        reply: Sender<Answer>,
+    ) {
+        let mut left = BTreeMap::new();
+        for id in self
+            .fleet
+            .select(&selectors)
+            .into_iter()
+            .flat_map(|it| it.processes)
+            .flatten()
+        {
+            if let Some((name, gone)) = self.clear_tree(id) {
+                left.insert(name, gone);
+            }
+        }
+        let reply = if wait {
+            after_trees(reply, left)
+        } else {
+            reply
+        };
+        self.ask_fleet(Request::Stop { selectors, wait }, Some(reply));
+    }
+
+    /// Ends what is left of a program that does not run, if anything is: its name, and what tells
+    /// that it is gone.
+    fn clear_tree(&mut self, id: ProcessId) -> Option<(String, Receiver<Infallible>)> {
+        let runs = self.fleet.get(id).is_none_or(fleet::Process::is_wanted);
+        let policy = self.processes.get(&id)?.config.policy.clone();
+        let now = self.now.stamp;
+        let tree = self.trees.all.get_mut(&id).filter(|tree| {
+            !runs && !tree.members.is_empty() && matches!(tree.aim, Aim::Show | Aim::Clear)
+        })?;
+        let (waiter, gone) = bounded(1);
+        tree.waiters.push(waiter);
+        let name = tree.name.clone();
+        if tree.aim == Aim::Show {
+            tree.aim_at(Aim::Clear, first_push(&policy), now);
+            tree.kill_at = Some(now.after(policy.stop_time()));
+        }
+        Some((name, gone))
+    }
+
     /// The process leaves the configuration: nothing of it stays.
     pub(super) fn tree_leaves(&mut self, id: ProcessId, policy: &Policy) {
         let (push, wait) = (first_push(policy), policy.stop_time());
@@ -161,6 +211,7 @@ impl Brain {
             look_at: None,
             kill_at: None,
             give_up_at: None,
+            waiters: Vec::new(),
         });
         tree.marks.token = token;
         tree.marks.cgroup = cgroup;
@@ -310,11 +361,11 @@ impl Brain {
 
     /// Nobody needs to wait for this tree any more.
     fn tree_done(&mut self, id: ProcessId, aim: Aim) {
-        let empty = self
-            .trees
-            .all
-            .get(&id)
-            .is_none_or(|tree| tree.members.is_empty());
+        let tree = self.trees.all.get_mut(&id);
+        let empty = tree.is_none_or(|tree| {
+            tree.waiters.clear();
+            tree.members.is_empty()
+        });
         if (empty || aim == Aim::Leave)
             && let Some(tree) = self.trees.all.remove(&id)
         {
@@ -324,7 +375,7 @@ impl Brain {
             tree.marks.cgroup.iter().for_each(Cgroup::remove);
         }
         match aim {
-            Aim::Show | Aim::Leave => {}
+            Aim::Show | Aim::Leave | Aim::Clear => {}
             Aim::Start => {
                 // What could not be ended stays known; the marks are those of the new run as well.
                 if let Some(tree) = self.trees.all.get_mut(&id) {
@@ -340,4 +391,38 @@ impl Brain {
             }
         }
     }
+}
+
+/// A way back on which the news of a stop waits for what these programs left behind: it is what was
+/// stopped of them.
+fn after_trees(
+    reply: Sender<Answer>,
+    mut left: BTreeMap<String, Receiver<Infallible>>,
+) -> Sender<Answer> {
+    if left.is_empty() {
+        return reply;
+    }
+    let (sooner, answers) = unbounded();
+    async_std::task::spawn(async move {
+        while let Ok(mut answer) = answers.recv().await {
+            match &mut answer {
+                Answer::Report(Report { subject, result }) => {
+                    if let Some(gone) = left.remove(subject) {
+                        let _ = gone.recv().await;
+                        *result = Ok(Done::Stopped);
+                    }
+                }
+                Answer::Done => {
+                    for gone in left.values() {
+                        let _ = gone.recv().await;
+                    }
+                }
+                _ => {}
+            }
+            if reply.send(answer).await.is_err() {
+                break;
+            }
+        }
+    });
+    sooner
 }

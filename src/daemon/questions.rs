@@ -43,9 +43,7 @@ impl Brain {
         match ask {
             Ask::Status(selectors) => self.answer_status(&selectors, &reply),
             Ask::Start { selectors, wait } => self.start_asked(selectors, wait, reply),
-            Ask::Stop { selectors, wait } => {
-                self.ask_fleet(Request::Stop { selectors, wait }, Some(reply));
-            }
+            Ask::Stop { selectors, wait } => self.stop_asked(selectors, wait, reply),
             Ask::Restart(selectors) => self.ask_fleet(Request::Restart { selectors }, Some(reply)),
             Ask::Signal { signal, selectors } => {
                 self.ask_fleet(Request::Signal { selectors, signal }, Some(reply));
@@ -280,6 +278,7 @@ impl Brain {
             stderr_logfile: file(crate::control::Channel::Stderr),
             log_trouble: held.trouble(),
             left_behind: self.trees.left_behind(id),
+            disabled: !self.history.is_enabled(&held.name),
             spawn_error,
         })
     }

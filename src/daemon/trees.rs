@@ -2,6 +2,7 @@
 //! it after it was looked at. Data, and decisions that are pure; what is done is in `leftovers.rs`.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -36,7 +37,12 @@ pub(super) enum Aim {
     Start,
     /// Its process has left the configuration, or the daemon is leaving.
     Leave,
+    /// Somebody asked a program to stop that had ended by itself.
+    Clear,
 }
+
+/// Somebody who waits until nothing needs to be waited for any more: told by being dropped.
+pub(super) type Waiter = Sender<Infallible>;
 
 /// The tree of a program whose main process has ended.
 #[derive(Debug)]
@@ -54,6 +60,8 @@ pub struct Tree {
     pub(super) kill_at: Option<Stamp>,
     /// When it is given up.
     pub(super) give_up_at: Option<Stamp>,
+    /// Who asked for its end.
+    pub(super) waiters: Vec<Waiter>,
 }
 
 /// What becomes of a tree after it was looked at.

@@ -340,6 +340,7 @@ fn differ(old: &ProcessView, new: &ProcessView) -> bool {
             view.stop,
             view.log_trouble.clone(),
             view.left_behind.clone(),
+            view.disabled,
             view.spawn_error.clone(),
         )
     };

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::run::{self, Place, Run};
 use super::shelf::Shelf;
@@ -34,6 +34,7 @@ enum Note {
     Ended(String, i32, i64, String, u64),
     Disabled(BTreeSet<String>, Then),
     Asked(Vec<String>, Show),
+    Programs(BTreeSet<String>),
     Finish(SyncSender<()>),
 }
 
@@ -92,6 +93,11 @@ impl Clerk {
     /// Shows the last runs of these programs.
     pub fn show(&self, programs: Vec<String>, show: Show) {
         self.note(Note::Asked(programs, show));
+    }
+
+    /// These are all the programs there are: those that were gone for long are forgotten.
+    pub fn programs(&self, programs: BTreeSet<String>) {
+        self.note(Note::Programs(programs));
     }
 
     /// Waits until everything is written, but not for ever.
@@ -162,6 +168,11 @@ impl Desk {
                     (program, runs)
                 };
                 show(programs.into_iter().map(runs).collect());
+            }
+            Note::Programs(programs) => {
+                if let Err(error) = self.shelf.forget_others(&programs, SystemTime::now()) {
+                    (self.tell)(error);
+                }
             }
             Note::Finish(done) => {
                 self.write();

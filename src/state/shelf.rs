@@ -1,10 +1,12 @@
 //! The directory of the state: files that are replaced as a whole.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +18,12 @@ const BYTES_MAX: u64 = 1 << 20;
 
 /// Longest name of a file, with room for what is appended to it.
 const NAME_MAX: usize = 240;
+
+/// How the names of files end that have runs of a program.
+const RUNS: [&str; 2] = [".runs.json", ".runs.bad"];
+
+/// What a program that has left the configuration leaves here is kept for this time: 30 days.
+const GONE_TIME: Duration = Duration::from_secs(30 * 86_400);
 
 /// The file of those that are not started with the daemon. No program has a dot in its file's name.
 const DISABLED: &str = "disabled.json";
@@ -71,6 +79,41 @@ impl Shelf {
             Some(directory) => read(&directory.join(DISABLED)),
             None => Ok(self.disabled.clone()),
         }
+    }
+
+    /// Removes what was kept of other programs than these, and not written for [`GONE_TIME`]: they
+    /// have left the configuration, and not just for a while.
+    pub(super) fn forget_others(
+        &self,
+        programs: &BTreeSet<String>,
+        now: SystemTime,
+    ) -> Result<(), String> {
+        let Some(directory) = &self.directory else {
+            return Ok(());
+        };
+        let known: BTreeSet<String> = programs.iter().map(|it| file_of(it)).collect();
+        let forget = |file: &Path| {
+            let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
+            let of_program = file.with_extension("json");
+            let of_program = of_program.file_name().and_then(OsStr::to_str);
+            let of_program = of_program.unwrap_or_default().trim_start_matches('.');
+            if !RUNS.iter().any(|end| name.ends_with(end)) || known.contains(of_program) {
+                return Ok(());
+            }
+            let written = fs::metadata(file)?.modified()?;
+            match now.duration_since(written) {
+                Ok(age) if age > GONE_TIME => fs::remove_file(file),
+                _ => Ok(()),
+            }
+        };
+        let files = fs::read_dir(directory).map_err(|error| (directory.clone(), error));
+        let mut files = files.map_err(|(file, error)| format!("{}: {error}", file.display()))?;
+        files.try_for_each(|file| {
+            let file = file
+                .map_err(|error| format!("{}: {error}", directory.display()))?
+                .path();
+            forget(&file).map_err(|error| format!("removing {}: {error}", file.display()))
+        })
     }
 
     pub(super) fn keep_disabled(&mut self, disabled: BTreeSet<String>) -> Result<(), String> {
@@ -208,6 +251,43 @@ mod tests {
         assert_eq!(shelf.runs("web"), Ok(run(1)));
         shelf.keep_runs("web", run(2)).unwrap();
         assert_eq!(shelf.runs("web"), Ok(run(2)));
+    }
+
+    #[test]
+    fn programs_that_are_gone_are_forgotten_after_a_while() {
+        let home = tempfile::tempdir().unwrap();
+        let mut shelf = Shelf::open(Some(home.path())).unwrap();
+        for name in ["web", "g:x.y", "gone"] {
+            shelf.keep_runs(name, run(1)).unwrap();
+        }
+        shelf
+            .keep_disabled(BTreeSet::from(["gone".to_owned()]))
+            .unwrap();
+        for other in ["gone.runs.bad", "web.runs.bad", ".gone.runs.json", "mine"] {
+            fs::write(home.path().join(other), "").unwrap();
+        }
+        let names = || {
+            let files = fs::read_dir(home.path()).unwrap();
+            let name = |file: io::Result<fs::DirEntry>| file.unwrap().file_name();
+            files
+                .map(name)
+                .map(|it| it.into_string().unwrap())
+                .collect::<BTreeSet<_>>()
+        };
+        let before = names();
+        let known = ["web", "g:x.y"].map(str::to_owned).into();
+        let later = |time| SystemTime::now() + time;
+        shelf.forget_others(&known, later(GONE_TIME / 2)).unwrap();
+        assert_eq!(names(), before);
+        shelf.forget_others(&known, later(GONE_TIME * 2)).unwrap();
+        let expected = [
+            "disabled.json",
+            "g:x%2ey.runs.json",
+            "mine",
+            "web.runs.bad",
+            "web.runs.json",
+        ];
+        assert_eq!(names(), expected.map(str::to_owned).into());
     }
 
     #[test]

@@ -155,6 +155,7 @@ fn view(text: &str) -> Answer {
         stderr_logfile: String::new(),
         log_trouble: String::new(),
         left_behind: String::new(),
+        disabled: false,
     }))
 }
 

@@ -156,10 +156,11 @@ function paint(process) {
   put(cells.why, why(facts, process.reason));
   if (facts.log_trouble) cells.why.append(make("span", "trouble", facts.log_trouble));
   if (facts.left_behind) cells.why.append(make("span", "trouble", "left behind: " + facts.left_behind));
+  if (facts.disabled) cells.why.append(make("span", "note", "disabled"));
   const lives = ["STARTING", "RUNNING", "BACKOFF"].includes(facts.state);
   cells.start.hidden = lives || facts.state === "STOPPING";
   cells.restart.hidden = !lives;
-  cells.stop.hidden = !lives && facts.state !== "STOPPING";
+  cells.stop.hidden = !lives && facts.state !== "STOPPING" && !facts.left_behind;
   cells.stop.disabled = facts.state === "STOPPING";
   if (!facts.pid) {
     process.cpu = [];
