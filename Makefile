@@ -46,6 +46,7 @@ fuzz: ## Look for input that does harm, SECONDS for each target (fuzz/README.md)
 chaos: ## Kill, starve and upgrade the daemon in loops; the same kills for peers that are installed
 	@APPCTL_CHAOS=long $(CARGO) test --test chaos -- --nocapture --test-threads=1
 	@tests/chaos/peers.sh
+	@tests/chaos/systemd.sh
 
 fmt: ## Format the sources
 	$(CARGO) fmt
