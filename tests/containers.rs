@@ -156,31 +156,89 @@ fn run_starts_again_what_failed_and_passes_signals_on() {
     lab.until("nothing is left", |lab| lab.processes().is_empty());
 }
 
-#[test]
-fn run_as_pid_1_reaps_and_ends_with_its_command() {
-    // Without this: a container needs another program just to be PID 1.
-    ours_only!();
-    let unshare = |arguments: &[&str]| {
+/// A command whose arguments become PID 1 of a namespace; `None` where there can be none.
+fn as_pid_1() -> Option<Command> {
+    let unshare = || {
         let mut command = Command::new("unshare");
         if !lab::is_root() {
             command.arg("--map-root-user");
         }
         command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
-        command.args(arguments);
         command
     };
-    if !unshare(&["true"])
-        .status()
-        .is_ok_and(|status| status.success())
-    {
+    let tried = unshare().arg("true").status();
+    if !tried.is_ok_and(|status| status.success()) {
         eprintln!("no pid namespaces here: nothing tested");
-        return;
+        return None;
     }
+    Some(unshare())
+}
+
+#[test]
+fn a_daemon_that_is_pid_1_ends_trees_and_outlives_its_brain() {
+    ours_only!();
+    let Some(mut command) = as_pid_1() else {
+        return;
+    };
+    // Without this: in a container, where every orphan comes to PID 1, a stop leaves some of them.
+    let lab = Lab::new();
+    lab.script("stubborn", "trap '' TERM; while :; do sleep 0.05; done");
+    lab.script(
+        "tree",
+        "(setsid @D@/stubborn session & exit)\n@D@/stubborn child & exec sleep 1000",
+    );
+    lab.configure(
+        "[program:tree]\ncommand=@D@/tree\nstopwaitsecs=1\n\
+         [program:other]\ncommand=@D@/stubborn other\nstopwaitsecs=1\n",
+    );
+    let daemon = lab.daemon_command();
+    command.arg(daemon.get_program()).args(daemon.get_args());
+    lab.prepare(&mut command);
+    let mut container = command.stdout(Stdio::null()).spawn().unwrap();
+    // From outside, where its pid namespace is and whose is not seen from in there.
+    lab.until("the daemon answers", |lab| lab.ctl("pid").out == "1\n");
+    lab.wait_state("tree", "RUNNING");
+    lab.wait_state("other", "RUNNING");
+    let stubborn = |lab: &Lab| {
+        let all = lab.processes().into_iter();
+        let mut names: Vec<_> = all
+            .filter_map(|(_, command)| Some(command.split_once("/stubborn ")?.1.to_owned()))
+            .collect();
+        names.sort();
+        names.join(" ")
+    };
+    lab.until("all are there", |lab| {
+        stubborn(lab) == "child other session"
+    });
+    let pids = [lab.pid("tree"), lab.pid("other")];
+
+    let keeper = procfs::children(i32::try_from(container.id()).unwrap())[0];
+    let brain = lab.wait_some("a brain", |_| procfs::brain_of(keeper));
+    lab::kill(brain);
+    lab.until("another brain", |_| {
+        procfs::brain_of(keeper).is_some_and(|other| other != brain)
+    });
+    assert_eq!([lab.pid("tree"), lab.pid("other")], pids);
+    lab.expect("stop tree", 0, "tree: stopped\n");
+    assert_eq!(stubborn(&lab), "other", "{}", lab.main_log());
+
+    lab::signal(keeper, "TERM");
+    assert_eq!(container.wait().unwrap().code(), Some(0));
+    lab.until("nothing is left", |lab| lab.processes().is_empty());
+}
+
+#[test]
+fn run_as_pid_1_reaps_and_ends_with_its_command() {
+    // Without this: a container needs another program just to be PID 1.
+    ours_only!();
+    let Some(mut command) = as_pid_1() else {
+        return;
+    };
     let lab = Lab::new();
     let script = "for n in 1 2 3 4 5; do sh -c 'sleep 0.01 & sleep 0.02 &'; done; touch @D@/made; \
                   while [ ! -e @D@/go ]; do sleep 0.05; done; exit 6";
     let script = script.replace("@D@", lab.directory());
-    let mut command = unshare(&[APPCTL, "run", "--", "sh", "-c", &script]);
+    command.args([APPCTL, "run", "--", "sh", "-c", &script]);
     lab.prepare(&mut command);
     let mut container = command.spawn().unwrap();
     lab.wait_file("made");

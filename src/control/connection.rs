@@ -16,8 +16,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::limits::Limits;
 use super::line::LINE_MAX;
-use super::peer::peer_of;
 use super::question::Peer;
+use crate::launch;
 
 /// How much is read at once.
 const READ_SIZE: usize = 8 * 1024;
@@ -63,7 +63,7 @@ pub struct Connection {
 impl Connection {
     /// An accepted connection.
     pub fn new(stream: Async<UnixStream>, limits: Limits) -> Connection {
-        let peer = peer_of(stream.as_fd());
+        let peer = launch::peer_of(&stream).ok();
         Connection {
             stream,
             peer,

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use super::peer::peer_of;
+use crate::launch;
 
 /// Connections the kernel holds for us until they are accepted.
 const BACKLOG: i32 = 128;
@@ -267,7 +267,10 @@ fn remove_stale(
         Ok(()) => {
             return Err(ListenError::AlreadyRunning {
                 path: path.to_owned(),
-                pid: peer_of(probe.as_fd()).map(|peer| peer.pid),
+                pid: launch::peer_of(&probe)
+                    .ok()
+                    .map(|peer| peer.pid)
+                    .filter(|pid| *pid != 0),
             });
         }
         // Its queue is full, so somebody listens.

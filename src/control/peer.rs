@@ -1,25 +1,11 @@
-//! Who is at the other end of a unix socket, and what they may do.
+//! What who is at the other end of a unix socket may do.
 //!
 //! Who may connect at all is decided by the mode and owner of the socket, as the configuration
 //! says; a peer that got in may use every verb. Whoever may control the daemon can run programs
 //! as its user: `chmod` says who.
 
-use std::os::fd::BorrowedFd;
-
-use rustix::process::Pid;
-
 use super::question::Peer;
 use super::verbs::Rights;
-
-/// The peer as it was when it connected, from the kernel (`SO_PEERCRED`). Its pid is 0 if it
-/// lives in a pid namespace that we cannot see.
-pub fn peer_of(socket: BorrowedFd<'_>) -> Option<Peer> {
-    let credentials = rustix::net::sockopt::socket_peercred(socket).ok()?;
-    Some(Peer {
-        pid: Pid::as_raw(Some(credentials.pid)),
-        uid: credentials.uid.as_raw(),
-    })
-}
 
 /// What a peer may do. One that the kernel does not vouch for may look.
 pub fn rights_of(peer: Option<Peer>) -> Rights {
@@ -38,13 +24,13 @@ pub fn is_privileged(peer: Option<Peer>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
+    use crate::launch::peer_of;
     use std::os::unix::net::UnixStream;
 
     #[test]
     fn the_kernel_says_who_it_is_and_that_decides() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
-        let peer = peer_of(ours.as_fd());
+        let peer = peer_of(&ours).ok();
         let pid = i32::try_from(std::process::id()).unwrap();
         assert_eq!(peer.map(|peer| peer.pid), Some(pid));
         assert_eq!(rights_of(peer), Rights::Control);
@@ -55,7 +41,7 @@ mod tests {
         assert!(!is_privileged(stranger));
 
         let (pipe, _) = std::io::pipe().unwrap();
-        assert_eq!(peer_of(pipe.as_fd()), None);
+        assert!(peer_of(&pipe).is_err());
         assert_eq!(rights_of(None), Rights::Observe);
         assert!(!is_privileged(None));
     }

@@ -14,15 +14,7 @@ use crate::fleet::{Deed, ProcessName, Refusal, Report, Selector, State};
 use crate::logs::Timeline;
 
 pub use crate::config::Channel;
-
-/// Who is at the other end of a unix socket, as the kernel says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
-    /// Process id.
-    pub pid: i32,
-    /// User id.
-    pub uid: u32,
-}
+pub use crate::launch::Peer;
 
 /// A request with its way back. Dropping the receiver abandons it.
 #[derive(Debug)]

@@ -20,10 +20,11 @@ use super::answer::trouble_line;
 use super::codes::{Code, Trouble};
 use super::connection::Connection;
 use super::limits::Limits;
-use super::peer::{is_privileged, peer_of};
+use super::peer::is_privileged;
 use super::question::{Peer, Question};
 use super::seats::{Permit, Seat, Seats};
 use super::session;
+use crate::launch;
 
 /// Pause after the system refused a connection for want of descriptors or memory.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -149,8 +150,7 @@ pub fn severity(error: &io::Error) -> Severity {
 
 /// Gives a new connection its task, or tells it that there is no place.
 fn admit(stream: Async<UnixStream>, permit: Permit<u32>, limits: Limits, rooms: &Rooms) {
-    use std::os::fd::AsFd;
-    let peer = peer_of(stream.as_fd());
+    let peer = launch::peer_of(&stream).ok();
     let uid = peer.map_or(u32::MAX, |peer| peer.uid);
     match permit.seat(uid, is_privileged(peer)) {
         Some(seat) => {

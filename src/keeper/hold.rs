@@ -17,7 +17,7 @@ use super::message::{FromHolder, PARK_BATCH, ToHolder, decode, encode};
 use super::packet::{self, Received, link_pair};
 use super::will::{Heir, OWN_BINARY, Will, set_inherited};
 use super::wishes::WISHES;
-use crate::launch::{ProcessStat, ROLE_VARIABLE, SignalMask, SignalSet, adopt};
+use crate::launch::{ProcessStat, ROLE_VARIABLE, SignalMask, SignalSet, adopt, peer_of};
 
 /// What ps shows for it. The name of the program is not in it on purpose: what people type to get
 /// rid of a supervisor that hangs (`pkill -f`) must not cost them the programs.
@@ -177,8 +177,8 @@ pub fn claim(socket: &Path) -> io::Result<Option<Heritage>> {
         Err(Errno::NOENT | Errno::CONNREFUSED | Errno::PROTOTYPE) => return Ok(None),
         Err(error) => return Err(error.into()),
     }
-    let peer = rustix::net::sockopt::socket_peercred(&hold)?;
-    if peer.uid != rustix::process::geteuid() {
+    let peer = peer_of(&hold)?;
+    if peer.uid != rustix::process::geteuid().as_raw() {
         return Err(io::Error::other("it belongs to another user"));
     }
     tell(hold.as_fd(), &ToHolder::Claim, &[])?;

@@ -25,7 +25,7 @@ use super::park::Park;
 use super::run::OOM_EXEMPT;
 use super::will::{Heir, Will};
 use crate::fleet::Stamp;
-use crate::launch::{now, set_oom_score_adj};
+use crate::launch::{now, peer_of, set_oom_score_adj};
 
 /// The holder's name as the kernel shows it (at most 15 bytes).
 const NAME: &std::ffi::CStr = c"holder";
@@ -117,8 +117,8 @@ impl Holder {
         }
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         while let Ok(guest) = accept_with(&self.listener, flags) {
-            let ours = rustix::net::sockopt::socket_peercred(&guest)
-                .is_ok_and(|peer| peer.uid == rustix::process::geteuid());
+            let own = rustix::process::geteuid().as_raw();
+            let ours = peer_of(&guest).is_ok_and(|peer| peer.uid == own);
             if ours {
                 self.guest = Some(guest);
             }
