@@ -59,6 +59,13 @@ fn an_upgrade_under_load_costs_no_line_no_program_and_no_connection() {
     assert!(asked.into_inner() > 0);
     assert_eq!(refused.into_inner(), 0);
     assert_eq!(lab.keeper_and_brain().0, keeper);
+    // The run goes on, and with it its history.
+    let history: serde_json::Value =
+        serde_json::from_str(&lab.appctl("history quiet --json").out).unwrap();
+    assert_eq!(history.as_array().unwrap().len(), 1, "{history}");
+    assert_eq!(history[0]["pid"], pids[1]);
+    assert_eq!(history[0]["why"], "autostart");
+    assert!(history[0]["ended"].is_null(), "{history}");
     // One that came so is replaced like any other.
     let (_, brain) = lab.keeper_and_brain();
     kill(brain);

@@ -287,6 +287,7 @@ fn belonging(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn seen(pid: i32, parent: i32, group: i32, marked: Option<usize>) -> Seen {
         Seen {
@@ -369,5 +370,60 @@ mod tests {
             ),
             []
         );
+    }
+
+    /// A small world of processes: parents and groups among pids 2 to 12, some of them marked.
+    fn world() -> impl Strategy<Value = Vec<Seen>> {
+        let one = (
+            2..=12,
+            0..=12,
+            2..=12,
+            prop::option::weighted(0.2, 0..2_usize),
+            any::<bool>(),
+        );
+        prop::collection::vec(one, 0..12).prop_map(|all| {
+            let mut by_pid = BTreeMap::new();
+            for (pid, parent, group, marked, dead) in all {
+                let one = Seen {
+                    dead,
+                    ..seen(pid, parent, group, marked)
+                };
+                by_pid.insert(pid, one);
+            }
+            by_pid.into_values().collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_tree_is_whole_and_has_no_strangers(
+            all in world(),
+            leader in prop::option::of(2..=12),
+            spared in prop::collection::btree_set(2..=12, 0..3),
+        ) {
+            let leaders = [leader.map(|pid| (pid, 100)), None];
+            let found = belonging(&all, &leaders, &spared);
+            let tree_of = |pid: i32| found.iter().find(|it| it.1 == pid).map(|it| it.0);
+            let mut once: Vec<i32> = found.iter().map(|it| it.1).collect();
+            once.dedup();
+            prop_assert_eq!(once.len(), found.len(), "in one tree, once");
+            for one in &all {
+                let own = one.marked.or(leader.filter(|it| *it == one.group).map(|_| 0));
+                let is_spared = one.pid == 1 || spared.contains(&one.pid);
+                let tree = tree_of(one.pid);
+                if is_spared || one.dead {
+                    prop_assert_eq!(tree, None, "{:?}", one);
+                } else if own.is_some() {
+                    prop_assert_eq!(tree, own, "its own marks decide: {:?}", one);
+                } else if let Some(parent) = all.iter().find(|it| it.pid == one.parent)
+                    && !parent.dead
+                    && !spared.contains(&parent.pid)
+                {
+                    prop_assert_eq!(tree, tree_of(parent.pid), "as its parent: {:?}", one);
+                } else if spared.contains(&one.parent) || !all.iter().any(|it| it.pid == one.parent) {
+                    prop_assert_eq!(tree, None, "nobody's: {:?}", one);
+                }
+            }
+        }
     }
 }
