@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_std::channel::{Receiver, Sender, bounded};
 
 use super::history::History;
+use super::input::Inputs;
 use super::listeners::{Listeners, Memory};
 use super::main_log::{main_sink, start_main_log};
 use super::options::Personality;
@@ -92,6 +93,7 @@ pub struct Brain {
     /// Who waits for what is being done to a log.
     pub(super) log_deeds: BTreeMap<(StreamId, LogDone), Vec<Ticket>>,
     pub(super) listeners: Listeners,
+    pub(super) inputs: Inputs,
     pub(super) history: History,
     /// User id of whoever asked for what is being decided.
     pub(super) asked_by: Option<u32>,
@@ -220,6 +222,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         askers: BTreeMap::new(),
         parts: BTreeMap::new(),
         log_deeds: BTreeMap::new(),
+        inputs: Inputs::default(),
         listeners,
         history,
         asked_by: None,
