@@ -2,16 +2,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod client_fake;
+#[path = "lab/terminal.rs"]
+mod terminal;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::process::{Child, Stdio};
 
 use client_fake::{Fake, STREAM, Seen};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use terminal::Terminal;
 
 #[test]
 fn supervisord_reads_its_options() {
@@ -154,70 +154,6 @@ fn pidproxy_says_when_there_is_no_pid_file() {
     assert_eq!(proxy.wait().unwrap().code(), Some(3));
 }
 
-/// A program on a terminal of its own.
-struct Terminal {
-    master: File,
-    child: Child,
-    shown: String,
-}
-
-impl Terminal {
-    fn run(mut command: std::process::Command) -> Terminal {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let slave = File::options()
-            .read(true)
-            .write(true)
-            .open(name.to_str().unwrap())
-            .unwrap();
-        let end = || Stdio::from(OwnedFd::from(slave.try_clone().unwrap()));
-        command.stdin(end()).stdout(end()).stderr(end());
-        command.env("TERM", "xterm");
-        let child = command.spawn().unwrap();
-        Terminal {
-            master: File::from(master),
-            child,
-            shown: String::new(),
-        }
-    }
-
-    fn type_in(&mut self, text: &str) {
-        self.master.write_all(text.as_bytes()).unwrap();
-    }
-
-    /// Reads until this text was shown after the last one waited for.
-    fn wait_for(&mut self, text: &str) {
-        let mut piece = [0; 4096];
-        while !self.shown.contains(text) {
-            let mut waited = [PollFd::new(&self.master, PollFlags::IN)];
-            let ready = poll(
-                &mut waited,
-                Some(&Timespec {
-                    tv_sec: 20,
-                    tv_nsec: 0,
-                }),
-            )
-            .unwrap();
-            assert_ne!(ready, 0, "no {text:?} in time, but {:?}", self.shown);
-            let count = self.master.read(&mut piece).unwrap_or(0);
-            assert_ne!(count, 0, "no {text:?} in {:?}", self.shown);
-            self.shown
-                .push_str(&String::from_utf8_lossy(&piece[..count]));
-        }
-        let end = self.shown.find(text).unwrap() + text.len();
-        self.shown.drain(..end);
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn the_shell_edits_completes_and_survives_ctrl_c() {
     let status = "- web RUNNING pid=1 description=\"pid 1, uptime 0:00:01\" group=web\nok\n";
@@ -233,7 +169,7 @@ fn the_shell_edits_completes_and_survives_ctrl_c() {
     let mut command = fake.program("supervisorctl");
     let history = fake.directory.path().join("history");
     command.args(["-s", &fake.url(), "-r"]).arg(&history);
-    let mut terminal = Terminal::run(command);
+    let mut terminal = Terminal::run(command, "xterm");
     terminal.wait_for("\u{1b}[32mRUNNING");
     terminal.wait_for("supervisor> ");
     terminal.type_in("sto\tw\t\r");
@@ -246,7 +182,7 @@ fn the_shell_edits_completes_and_survives_ctrl_c() {
     kill_process(Pid::from_child(&terminal.child), Signal::INT).unwrap();
     terminal.wait_for("supervisor> ");
     terminal.type_in("\u{4}");
-    assert_eq!(terminal.child.wait().unwrap().code(), Some(0));
+    assert_eq!(terminal.wait_end(), 0);
     let kept = fs::read_to_string(history).unwrap();
     assert!(
         kept.contains("stop web") && kept.contains("tail -f web"),
@@ -262,7 +198,7 @@ fn a_waiting_command_in_the_shell_can_be_left() {
     ]);
     let mut command = fake.program("appctl");
     command.arg("-s").arg(fake.socket());
-    let mut terminal = Terminal::run(command);
+    let mut terminal = Terminal::run(command, "xterm");
     terminal.wait_for("appctl> ");
     terminal.type_in("start web\r");
     terminal.wait_for("pool:a: started");
@@ -270,5 +206,40 @@ fn a_waiting_command_in_the_shell_can_be_left() {
     terminal.wait_for("goes on in the daemon");
     terminal.wait_for("appctl> ");
     terminal.type_in("\u{3}");
-    assert_eq!(terminal.child.wait().unwrap().code(), Some(0));
+    assert_eq!(terminal.wait_end(), 0);
+}
+
+/// What a terminal that knows no escape sequences shows.
+#[test]
+fn the_shell_needs_no_escape_sequences() {
+    let web = "- web RUNNING pid=1 description=\"pid 1, uptime 0:00:01\" group=web\n";
+    let pool = "- pool:a STOPPED description=\"Not started\" group=pool\n";
+    let fake = Fake::answering(&[
+        ("status", &format!("{web}{pool}ok\n")),
+        ("stop web", "- web stopped\nok\n"),
+    ]);
+    let history = fake.directory.path().join("history");
+    fs::write(&history, "version\n").unwrap();
+    let mut command = fake.program("supervisorctl");
+    command.args(["-s", &fake.url(), "-r"]).arg(&history);
+    let mut terminal = Terminal::run(command, "dumb");
+    terminal.wait_for("supervisor> ");
+    terminal.type_in("sto\tw\t\r");
+    terminal.wait_for("stop web ");
+    terminal.wait_for("web: stopped");
+    terminal.wait_for("supervisor> ");
+    terminal.type_in("start pool:\t\t");
+    terminal.wait_for("pool:*   pool:a");
+    terminal.wait_for("supervisor> start pool:");
+    // Ctrl-U, a word too much, a letter too much, what was typed before.
+    terminal.type_in("\u{15}nope stop\u{17}\u{17}status x\u{7f}web\r");
+    terminal.wait_for("RUNNING");
+    terminal.wait_for("supervisor> ");
+    terminal.type_in("\u{10}\u{1b}[A\u{1b}[B\u{10}\u{10}\u{15}");
+    terminal.wait_for("version");
+    terminal.type_in("\u{3}");
+    assert_eq!(terminal.wait_end(), 0);
+    assert!(!terminal.shown.contains('\u{1b}'), "{:?}", terminal.shown);
+    let kept = fs::read_to_string(history).unwrap();
+    assert_eq!(kept, "version\nstop web \nstatus web\n");
 }

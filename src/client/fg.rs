@@ -44,7 +44,7 @@ pub fn run(daemon: &mut Daemon, name: &ProcessName, input: &mut Input) -> Result
         if !send_typed(daemon, &full, input)? {
             return Ok(Ending::ProcessEnded);
         }
-        if input.has_ended() {
+        if input.take_end() {
             return Ok(Ending::Left);
         }
         let ready = wait(daemon, &events, &outputs).map_err(Trouble::Lost)?;

@@ -39,7 +39,7 @@ impl Input {
                 let text = String::from_utf8_lossy(&piece);
                 return Line::Text(text.trim_end_matches(['\n', '\r']).to_string());
             }
-            if self.ended {
+            if self.take_end() {
                 return Line::End;
             }
             if !wait(interrupts) {
@@ -47,6 +47,17 @@ impl Input {
             }
             self.fill();
         }
+    }
+
+    /// The next byte, waiting for it; `None` at the end and at Ctrl-C.
+    pub fn byte(&mut self, interrupts: Option<&Interrupts>) -> Option<u8> {
+        while self.pending.is_empty() {
+            if self.ended || !wait(interrupts) {
+                return None;
+            }
+            self.fill();
+        }
+        Some(self.pending.remove(0))
     }
 
     /// Reads what is there, waiting if nothing is; an error counts as the end.
@@ -60,9 +71,10 @@ impl Input {
         }
     }
 
-    /// Whether [`fill`](Input::fill) will bring no more.
-    pub fn has_ended(&self) -> bool {
-        self.ended
+    /// Whether the end was reached. It is told once: a terminal goes on after Ctrl-D, and whatever
+    /// else has ended tells so again.
+    pub fn take_end(&mut self) -> bool {
+        std::mem::take(&mut self.ended)
     }
 
     /// A line with its newline; at the end, or if the line is too long, what there is of it.
@@ -88,37 +100,6 @@ fn wait(interrupts: Option<&Interrupts>) -> bool {
     }
     while let Err(rustix::io::Errno::INTR) = poll(&mut waited, None) {}
     !interrupts.is_some_and(Interrupts::take)
-}
-
-/// Asks a question on the terminal; only an answer that begins with `y` or `Y` is a yes.
-pub fn ask_yes_no(question: &str, input: &mut Input, interrupts: Option<&Interrupts>) -> bool {
-    super::output::text(question);
-    match input.line(interrupts) {
-        Line::Text(answer) => answer.starts_with(['y', 'Y']),
-        Line::End | Line::Interrupted => {
-            super::output::line("");
-            false
-        }
-    }
-}
-
-/// Asks for something that is not shown while it is typed.
-pub fn ask_hidden(question: &str, input: &mut Input, interrupts: Option<&Interrupts>) -> Line {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-    super::output::text(question);
-    let stdin = io::stdin();
-    let before = tcgetattr(&stdin).ok();
-    if let Some(mut quiet) = before.clone() {
-        quiet.local_modes.remove(LocalModes::ECHO);
-        // Without that it is shown, which is better than not to be asked.
-        let _ = tcsetattr(&stdin, OptionalActions::Flush, &quiet);
-    }
-    let line = input.line(interrupts);
-    if let Some(before) = before {
-        let _ = tcsetattr(&stdin, OptionalActions::Flush, &before);
-        super::output::line("");
-    }
-    line
 }
 
 #[cfg(test)]

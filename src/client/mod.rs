@@ -37,6 +37,8 @@ mod logs;
 mod output;
 mod personality;
 mod pidproxy;
+mod plain_terminal;
+mod questions;
 mod render;
 mod rpc_fg;
 mod rpc_server;

@@ -46,7 +46,7 @@ pub(super) fn run(
         if !send_typed(server, name, input)? {
             return Ok(Ending::ProcessEnded);
         }
-        if input.has_ended() {
+        if input.take_end() {
             return Ok(Ending::Left);
         }
         let ready = wait(&outputs, interrupts)?;

@@ -1,11 +1,12 @@
 //! The interactive shell: reads lines, completes names, keeps a history. What a line means is its
 //! dialect's business.
 //!
-//! With a terminal it edits lines; without one it reads them from standard input and shows the
+//! On a terminal it edits lines; without one it reads them from standard input and shows the
 //! prompt all the same, as Supervisor does.
 
 use std::cell::RefCell;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -20,6 +21,7 @@ use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use super::input::{Input, Line};
 use super::interrupt::Interrupts;
 use super::output;
+use super::plain_terminal::{self, PlainTerminal};
 use crate::fleet::ProcessName;
 
 /// What to do after a line.
@@ -65,10 +67,12 @@ pub fn run(dialect: &mut dyn Dialect, history: Option<&Path>) {
     let interrupts = dialect.enter();
     let mut input = Input::default();
     dialect.run("status", &mut input);
-    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
-        edit_lines(dialect, &mut input, history);
-    } else {
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         read_lines(dialect, &mut input, interrupts.as_deref());
+    } else if plain_terminal::is_plain() {
+        type_lines(dialect, &mut input, interrupts.as_deref(), history);
+    } else {
+        edit_lines(dialect, &mut input, history);
     }
 }
 
@@ -82,6 +86,48 @@ fn read_lines(dialect: &mut dyn Dialect, input: &mut Input, interrupts: Option<&
         if dialect.run(&line, input) == Flow::Leave {
             return;
         }
+    }
+}
+
+/// Without escape sequences.
+fn type_lines(
+    dialect: &mut dyn Dialect,
+    input: &mut Input,
+    interrupts: Option<&Interrupts>,
+    history: Option<&Path>,
+) {
+    let prompt = dialect.prompt();
+    let before = history.map(|file| std::fs::read_to_string(file).unwrap_or_default());
+    let before = before.unwrap_or_default();
+    let mut terminal = PlainTerminal::remembering(before.lines().map(str::to_owned).collect());
+    loop {
+        let mut complete = |before: &str| complete(before, dialect);
+        let line = terminal.line(&prompt, input, interrupts, &mut complete);
+        let Line::Text(line) = line else {
+            output::line("");
+            break;
+        };
+        if dialect.run(&line, input) == Flow::Leave {
+            break;
+        }
+    }
+    if let Some(file) = history {
+        save(terminal.history().iter().map(String::as_str), file);
+    }
+}
+
+/// Writes a history as Supervisor's client has it, a line each; one that cannot be written is no
+/// error.
+fn save<'a>(lines: impl Iterator<Item = &'a str>, file: &Path) {
+    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    let opened = std::fs::File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(file);
+    if let Ok(mut file) = opened {
+        let _ = file.write_all(text.as_bytes());
     }
 }
 
@@ -121,8 +167,7 @@ fn edit_lines(dialect: &mut dyn Dialect, input: &mut Input, history: Option<&Pat
         }
     }
     if let Some(file) = history {
-        // As in Supervisor, a history that cannot be written is no error.
-        let _ = editor.save_history(file);
+        save(editor.history().iter().map(String::as_str), file);
     }
 }
 

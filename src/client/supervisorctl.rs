@@ -7,9 +7,10 @@ use std::rc::Rc;
 
 use super::connect::Address;
 use super::dialogue;
-use super::input::{Input, Line, ask_hidden, ask_yes_no};
+use super::input::{Input, Line};
 use super::interrupt::Interrupts;
 use super::output;
+use super::questions::{ask, ask_hidden, ask_yes_no};
 use super::render;
 use super::server::{self, Asked, Login, Server, Trouble};
 use super::shell::{Completion, Dialect, Flow};
@@ -34,6 +35,8 @@ pub struct Supervisorctl {
 pub(super) enum Stop {
     /// The server wants a user name and a password.
     LoginNeeded,
+    /// Ctrl-C at a question: the shell is left.
+    Interrupted,
     /// Anything else.
     Said,
 }
@@ -77,14 +80,20 @@ impl Supervisorctl {
             }
             "help" => output::line(&help::help(argument)),
             _ => loop {
-                match self.run(command, argument, &names, input) {
-                    None => self.say(words::unknown_syntax(line)),
-                    Some(Err(Stop::LoginNeeded)) if self.interactive && self.ask_login(input) => {
-                        continue;
+                let outcome = match self.run(command, argument, &names, input) {
+                    Some(Err(Stop::LoginNeeded)) if self.interactive => self.ask_login(input),
+                    None => {
+                        self.say(words::unknown_syntax(line));
+                        break;
                     }
-                    Some(_) => {}
+                    Some(Err(Stop::Interrupted)) => return Flow::Leave,
+                    Some(_) => break,
+                };
+                match outcome {
+                    Ok(()) => {}
+                    Err(Stop::Interrupted) => return Flow::Leave,
+                    Err(_) => break,
                 }
-                break;
             },
         }
         Flow::Continue
@@ -191,19 +200,14 @@ impl Supervisorctl {
         Stop::Said
     }
 
-    /// Asks for a user name and a password; `false` if nobody answers.
-    fn ask_login(&mut self, input: &mut Input) -> bool {
+    /// Asks for a user name and a password.
+    fn ask_login(&mut self, input: &mut Input) -> Outcome {
         let interrupts = self.interrupts.clone();
-        output::text("Username:");
-        let Line::Text(user) = input.line(interrupts.as_deref()) else {
-            return false;
-        };
-        let Line::Text(password) = ask_hidden("Password:", input, interrupts.as_deref()) else {
-            return false;
-        };
+        let user = answered(ask("Username:", input, interrupts.as_deref()))?;
+        let password = answered(ask_hidden("Password:", input, interrupts.as_deref()))?;
         output::line("");
         self.login = Login { user, password };
-        true
+        Ok(())
     }
 
     /// From here on Ctrl-C ends the waiting for an answer instead of this process. Without SIGINT
@@ -216,8 +220,11 @@ impl Supervisorctl {
     }
 
     /// Asks before something that cannot be undone, in a shell.
-    pub(super) fn sure(&self, question: &str, input: &mut Input) -> bool {
-        !self.interactive || ask_yes_no(question, input, self.interrupts.as_deref())
+    pub(super) fn sure(&self, question: &str, input: &mut Input) -> Result<bool, Stop> {
+        if !self.interactive {
+            return Ok(true);
+        }
+        ask_yes_no(question, input, self.interrupts.as_deref()).ok_or(Stop::Interrupted)
     }
 
     /// All processes, by group and name.
@@ -345,6 +352,15 @@ impl Dialect for Supervisorctl {
         let views = server.and_then(|mut server| server.processes());
         let views = views.ok().and_then(Result::ok).unwrap_or_default();
         views.into_iter().map(|view| view.name).collect()
+    }
+}
+
+/// What somebody typed, unless nobody did.
+fn answered(line: Line) -> Result<String, Stop> {
+    match line {
+        Line::Text(text) => Ok(text),
+        Line::End => Err(Stop::Said),
+        Line::Interrupted => Err(Stop::Interrupted),
     }
 }
 

@@ -213,7 +213,7 @@ impl Supervisorctl {
     }
 
     pub(super) fn reload(&mut self, input: &mut Input) -> Outcome {
-        if !self.sure(words::REALLY_RELOAD, input) {
+        if !self.sure(words::REALLY_RELOAD, input)? {
             return Ok(());
         }
         let outcome = self.answer("reload", |server| server.restart())?;
@@ -222,7 +222,7 @@ impl Supervisorctl {
     }
 
     pub(super) fn shutdown(&mut self, input: &mut Input) -> Outcome {
-        if !self.sure(words::REALLY_SHUT_DOWN, input) {
+        if !self.sure(words::REALLY_SHUT_DOWN, input)? {
             return Ok(());
         }
         let outcome = self.answer("shutdown", |server| server.shut_down())?;

@@ -110,6 +110,10 @@ fn become_daemon(
         }
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(supervisord.umask));
     }
+    if detached {
+        let text = "daemonizing the supervisord process".to_owned();
+        notes.push(Note::once(LogLevel::Info, text));
+    }
     if let Some(directory) = supervisord.directory.as_ref().filter(|_| settles) {
         let note = match std::env::set_current_dir(directory) {
             Ok(()) => Note::once(
@@ -126,10 +130,6 @@ fn become_daemon(
             ),
         };
         notes.push(note);
-    }
-    if detached {
-        let text = "daemonizing the supervisord process".to_owned();
-        notes.push(Note::once(LogLevel::Info, text));
     }
     let settings = Settings {
         options: options.clone(),
@@ -155,17 +155,18 @@ fn become_daemon(
     Err(Refusal::Reason(format!("starting the keeper: {error}")))
 }
 
-/// A value on the command line that cannot be is told before anything is looked for. Who the user
-/// is, Supervisor asks later.
+/// The first value on the command line that cannot be is told before anything is looked for. Who
+/// the user is, Supervisor asks later.
 fn check_flags(options: &BootOptions, host: &RealHost) -> Result<(), Refusal> {
-    let flags = options.overrides.iter();
-    let alone = Source {
-        file: None,
-        overrides: flags.filter(|it| it.option != "user").cloned().collect(),
-        single: None,
-    };
-    let checked = config::load(host, &alone);
-    checked.map(drop).map_err(Refusal::Configuration)
+    for flag in options.overrides.iter().filter(|it| it.option != "user") {
+        let alone = Source {
+            file: None,
+            overrides: vec![flag.clone()],
+            single: None,
+        };
+        config::load(host, &alone).map_err(Refusal::Configuration)?;
+    }
+    Ok(())
 }
 
 /// Whoever may write where the file is looked for could have root run anything.

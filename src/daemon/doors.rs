@@ -132,6 +132,9 @@ fn open_unix(
         (ListenError::AlreadyRunning { .. }, Personality::Supervisord) => {
             no_server(&io::ErrorKind::AddrInUse.into())
         }
+        (ListenError::PathTooLong(_), Personality::Supervisord) => {
+            "Cannot open an HTTP server: socket.error reported AF_UNIX path too long".to_owned()
+        }
         _ => refused.to_string(),
     };
     let lock = listener::lock_instance(path).map_err(words)?;

@@ -18,6 +18,7 @@ pub mod http;
 pub mod numbers;
 pub mod procfs;
 pub mod session;
+pub mod terminal;
 pub mod venv;
 
 use std::fs::{self, File};

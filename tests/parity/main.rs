@@ -57,15 +57,17 @@ fn transcript_of(scenario: &Scenario) -> PathBuf {
 /// Our binary under Supervisor's names.
 fn our_bin() -> (tempfile::TempDir, Bin) {
     let directory = tempfile::tempdir().unwrap();
+    // Not in the directory itself: a configuration is looked for beside `bin` first.
+    let bin = directory.path().join("bin");
+    fs::create_dir(&bin).unwrap();
     for name in [
         "supervisord",
         "supervisorctl",
         "pidproxy",
         "echo_supervisord_conf",
     ] {
-        symlink(APPCTL, directory.path().join(name)).unwrap();
+        symlink(APPCTL, bin.join(name)).unwrap();
     }
-    let bin = directory.path().to_path_buf();
     (directory, bin)
 }
 

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::lab::terminal::Terminal;
 use super::lab::{self, Lab, Said, Subject};
 use super::plain::plain;
 use super::rpc;
@@ -66,6 +67,7 @@ impl Play<'_> {
                 return Some(self.noted(said));
             }
             Step::Shell(lines) => return Some(self.shell(lines)),
+            Step::Terminal(dialogue) => return Some(self.terminal(dialogue)),
             Step::Follow { text, words } => return Some(self.follow(text, words)),
             Step::Rpc { method, arguments } => {
                 let arguments = arguments.replace("@D@", self.lab.directory());
@@ -78,9 +80,12 @@ impl Play<'_> {
             }
             Step::Refused(paragraph) => return Some(self.refused(paragraph)),
             Step::Sh(command) => {
-                let mut shell = Command::new("/bin/sh");
+                // A condition that never comes true fails the step, and not all of the others.
+                let mut shell = Command::new("timeout");
                 self.lab.prepare(&mut shell);
-                let said = shell.arg("-c").arg(command).output().unwrap();
+                shell.env("BIN", self.bin);
+                shell.args(["30", "/bin/sh", "-c", command]);
+                let said = shell.output().unwrap();
                 return Some(self.noted(said.into()));
             }
             Step::Show(file) => return Some(self.lines('|', &self.lab.read(file))),
@@ -139,6 +144,26 @@ impl Play<'_> {
         }
         drop(typed);
         self.noted(shell.wait_with_output().unwrap().into())
+    }
+
+    fn terminal(&self, dialogue: &[(String, String)]) -> String {
+        let client = self.lab.ctl_command("");
+        // With a terminal that is its own, or Ctrl-C means nothing to Supervisor.
+        let mut command = Command::new("setsid");
+        self.lab.prepare(&mut command);
+        command.arg("-c").arg(client.get_program());
+        command.args(client.get_args());
+        let mut terminal = Terminal::run(command, "dumb");
+        let mut code = None;
+        for (typed, shown) in dialogue {
+            terminal.type_in(typed);
+            match shown.trim_start() {
+                "END" => code = Some(terminal.wait_end()),
+                shown => terminal.wait_for(shown),
+            }
+        }
+        let shown = terminal.shown.replace(['\r', '\u{7}'], "");
+        format!("= {}\n{}", code.unwrap_or(-1), self.lines('|', &shown))
     }
 
     fn follow(&self, text: &str, words: &str) -> String {

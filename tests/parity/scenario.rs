@@ -51,6 +51,10 @@ pub enum Step {
     Sorted(String),
     /// `shell A; B; C`: supervisorctl with these lines as its input.
     Shell(String),
+    /// `terminal => SHOWN; TYPED => SHOWN; …`: supervisorctl on a terminal without escape
+    /// sequences: types, waits until SHOWN is shown, and so on; `END` is its end. Notes the exit
+    /// code and everything that was shown. `^X` is Ctrl-X.
+    Terminal(Vec<(String, String)>),
     /// `follow TEXT :: WORDS`: runs supervisorctl until it has written TEXT, then sends SIGINT.
     Follow { text: String, words: String },
     /// `rpc METHOD JSON JSON`: calls it over XML-RPC; notes the answer.
@@ -61,7 +65,7 @@ pub enum Step {
     Supervisord(String),
     /// A paragraph of `=== refused`: the exit code, and what is said last.
     Refused(String),
-    /// `sh COMMAND`: runs it in the lab; notes its output.
+    /// `sh COMMAND`: runs it in the lab, with the programs in `$BIN`; notes its output.
     Sh(String),
     /// `await NAME STATE`.
     Await { name: String, state: String },
@@ -148,6 +152,13 @@ fn step(line: &str) -> Step {
         "ctl" => Step::Ctl(rest),
         "sorted" => Step::Sorted(rest),
         "shell" => Step::Shell(rest),
+        "terminal" => {
+            let pairs = rest.split("; ").map(|pair| match pair.split_once("=>") {
+                Some((typed, shown)) => (keys(typed), shown.to_owned()),
+                None => panic!("{line}"),
+            });
+            Step::Terminal(pairs.collect())
+        }
         "follow" => {
             let (text, words) = pair(" :: ");
             Step::Follow { text, words }
@@ -177,4 +188,25 @@ fn step(line: &str) -> Step {
         "end" => Step::End,
         _ => panic!("no step is called {verb}"),
     }
+}
+
+/// Keys as written: `\n`, `\t`, and `^C` for Ctrl-C. The blank before `=>` is none.
+fn keys(text: &str) -> String {
+    let text = text.strip_suffix(' ').unwrap_or(text);
+    let mut keys = String::new();
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        let key = match (letter, letters.clone().next()) {
+            ('\\', Some('n')) => '\r',
+            ('\\', Some('t')) => '\t',
+            ('^', Some(letter @ 'A'..='Z')) => char::from(letter as u8 & 0x1f),
+            _ => {
+                keys.push(letter);
+                continue;
+            }
+        };
+        letters.next();
+        keys.push(key);
+    }
+    keys
 }
