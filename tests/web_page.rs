@@ -12,6 +12,7 @@ use lab::{Lab, Said, venv};
 const PROGRAMS: &str = "identifier=page-test\n\
     [program:a]\ncommand=/bin/cat\nstdout_logfile=@D@/a.log\n\
     [program:broken]\ncommand=@D@/no-such-command\nstartretries=0\n\
+    [program:mute]\ncommand=/bin/cat\nautostart=false\nstdout_logfile=NONE\n\
     [program:w]\ncommand=/bin/sleep 1000\nnumprocs=2\n\
     process_name=%(program_name)s_%(process_num)d\n";
 

@@ -175,6 +175,10 @@ def follows_a_log():
     until("the other output is shown", lambda: one("#channels button[aria-pressed=true]").text == "stderr")
     ActionChains(browser).send_keys(Keys.ESCAPE).perform()
     until("the log is closed", lambda: not one("#log").is_displayed())
+    press("Log mute")
+    until("it says that there is none", lambda: lines() == ["stdout is kept in no file."])
+    check("there is nothing to download", not one("#download").is_displayed())
+    one("#close").click()
     one("#main-log").click()
     until("the main log is there", lambda: any("spawned: 'a'" in line for line in lines()))
     one("#close").click()
@@ -193,8 +197,10 @@ def can_be_used_by_keyboard():
         outline = browser.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
         check("what has the focus shows it", outline != "none")
     check(f"buttons are reached by Tab, but {seen}", "Restart w:w_1" in seen and "Log w:w_1" in seen)
-    one("#filter").clear()
-    one("#filter").send_keys("x", Keys.BACKSPACE)
+    one("#filter").send_keys("_and_none")
+    until("it says that none is left", lambda: one("#nothing").is_displayed())
+    one("#show-all").click()
+    until("all are shown", lambda: len([it for it in every("tr.process") if it.is_displayed()]) == 5)
     names = browser.execute_script(
         "return [...document.querySelectorAll('button, a, input')].filter(it => it.offsetParent)"
         ".filter(it => !(it.textContent.trim() || it.getAttribute('aria-label') || it.labels?.length)).length")
@@ -210,6 +216,14 @@ def fits_every_screen():
     check("it is dark where it should be", ground != light)
     browser.save_screenshot(str(PICTURES / "dark.png"))
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    for width in (1100, 900, 720, 390, 320):
+        screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        sticks_out = browser.execute_script(
+            "const wide = document.documentElement.clientWidth;"
+            "return [...document.querySelectorAll('body *:not(.unseen)')].filter(it => it.offsetParent)"
+            ".filter(it => it.getBoundingClientRect().right > wide + 1).map(it => it.outerHTML.slice(0, 80))")
+        check(f"everything fits {width} pixels, but {sticks_out}", not sticks_out)
     phone = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
     check("nothing sticks out on a phone",

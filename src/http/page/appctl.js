@@ -49,7 +49,7 @@ function moment(seconds) {
 
 // Why it is not running, or how its last run ended. `reason`: what the last event said of that.
 function why(facts, reason) {
-  const failed = facts.spawn_error && facts.state !== "RUNNING";
+  const failed = facts.spawn_error && (facts.state === "FATAL" || facts.state === "BACKOFF");
   const what = reason || (failed ? facts.spawn_error : facts.ended);
   if (!facts.stop) return what || (facts.start ? "" : "not started");
   return what ? `${what}, ${moment(facts.stop)}` : moment(facts.stop);
@@ -101,12 +101,19 @@ async function changeMany(verb, selector, what, button) {
 
 // Rows
 
-function act(label, name, deed) {
-  const button = make("button", "", label);
+// `kind` is the column of a button: those of all rows stand below each other.
+function act(label, kind, name, deed) {
+  const button = make("button", kind, label);
   button.type = "button";
   button.setAttribute("aria-label", `${label} ${name}`);
   button.addEventListener("click", () => deed(button));
   return button;
+}
+
+function columns(...buttons) {
+  const all = make("div");
+  all.append(...buttons);
+  return all;
 }
 
 function newRow(facts) {
@@ -125,11 +132,9 @@ function newRow(facts) {
   }
   const name = facts.name;
   const deed = (verb) => (button) => change(`${verb}/${encodeURIComponent(name)}`, button);
-  cells.start = act("Start", name, deed("start"));
-  cells.restart = act("Restart", name, deed("restart"));
-  cells.stop = act("Stop", name, deed("stop"));
-  cells.log = act("Log", name, () => { location.hash = `#log/${encodeURIComponent(name)}`; });
-  cells.acts.append(cells.start, cells.restart, cells.stop, cells.log);
+  for (const verb of ["start", "restart", "stop"]) cells[verb] = act(CAPITAL[verb], verb, name, deed(verb));
+  cells.log = act("Log", "log", name, () => { location.hash = `#log/${encodeURIComponent(name)}`; });
+  cells.acts.append(columns(cells.start, cells.restart, cells.stop, cells.log));
   for (const measure of ["cpu", "memory"]) {
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     svg.setAttribute("class", "spark");
@@ -230,7 +235,6 @@ function arrange() {
     }
     table.append(body);
   }
-  table.hidden = processes.size === 0;
   $("empty").hidden = processes.size > 0;
   sift();
 }
@@ -243,9 +247,8 @@ function heading(group, members) {
   head.append(make("span", "quiet", `${members.length} ${members.length === 1 ? "process" : "processes"}`));
   const acts = make("td", "acts");
   const what = `all ${members.length} of ${group}`;
-  for (const verb of ["start", "restart", "stop"]) {
-    acts.append(act(CAPITAL[verb], `group ${group}`, (button) => changeMany(verb, `${group}:*`, what, button)));
-  }
+  acts.append(columns(...["start", "restart", "stop"].map((verb) =>
+    act(CAPITAL[verb], verb, `group ${group}`, (button) => changeMany(verb, `${group}:*`, what, button)))));
   row.append(head, acts);
   return row;
 }
@@ -260,6 +263,9 @@ function sift() {
   for (const body of document.querySelectorAll("#processes tbody")) {
     body.hidden = !body.querySelector("tr.process:not([hidden])");
   }
+  const any = document.querySelector("#processes tbody:not([hidden])");
+  $("processes").hidden = !any;
+  $("nothing").hidden = any || processes.size === 0;
   count();
 }
 
@@ -388,7 +394,7 @@ function watch() {
       if (process) measure(process, share);
     }
     const [cpu, memory] = usage.daemon;
-    put($("about"), `${about}, ${cpu === null ? "" : `${(cpu / 10).toFixed(1)} %, `}${bytes(memory)}`);
+    put($("about"), `${about}, ${cpu === null ? "" : `${(cpu / 10).toFixed(1)} % CPU, `}${bytes(memory)}`);
   });
 }
 
@@ -447,6 +453,7 @@ function addLines(lines) {
     return;
   }
   const view = $("lines");
+  view.classList.remove("blank");
   const follow = isAtEnd();
   const fresh = document.createDocumentFragment();
   lines.slice(-LINES).forEach((line) => fresh.append(newLine(readable(line))));
@@ -457,6 +464,7 @@ function addLines(lines) {
 }
 
 function note(text) {
+  $("lines").classList.remove("blank");
   $("lines").append(make("div", "note", text));
 }
 
@@ -502,12 +510,20 @@ async function follow(path) {
 function showLog(name, channel) {
   if (log.reader) log.reader.abort();
   $("lines").replaceChildren();
+  $("lines").classList.add("blank");
   log.waiting = [];
   setPaused(false);
+  $("search").value = "";
+  matches();
   const main = name === "";
   const path = main ? "api/v1/mainlog" : `api/v1/log/${encodeURIComponent(name)}/${channel}`;
   put($("log-name"), main ? "Main log" : name);
   $("download").href = `${HERE}${path}?download=yes`;
+  const facts = processes.get(name)?.facts;
+  const file = facts ? facts[`${channel}_logfile`] : "";
+  put($("log-file"), file);
+  const nowhere = Boolean(facts) && file === "";
+  for (const part of ["download", "pause"]) $(part).hidden = nowhere;
   const channels = $("channels");
   channels.replaceChildren();
   if (!main) {
@@ -522,7 +538,7 @@ function showLog(name, channel) {
   const dialog = $("log");
   if (!dialog.open) dialog.showModal();
   $("lines").focus();
-  follow(path);
+  if (nowhere) note(`${channel} is kept in no file.`); else follow(path);
 }
 
 function setPaused(paused) {
@@ -564,6 +580,7 @@ $("to-end").addEventListener("click", () => { $("lines").scrollTop = $("lines").
 // The rest
 
 $("filter").addEventListener("input", sift);
+$("show-all").addEventListener("click", () => { $("filter").value = ""; shown = ""; sift(); $("filter").focus(); });
 $("main-log").addEventListener("click", () => { location.hash = "#mainlog"; });
 for (const button of document.querySelectorAll("[data-all]")) {
   const verb = button.dataset.all;
