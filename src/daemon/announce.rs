@@ -21,7 +21,7 @@ impl Brain {
 
     /// A process changed state.
     pub(super) fn announce_change(&mut self, change: &Change) {
-        self.changed.insert(change.process);
+        self.records.changed.insert(change.process);
         let Some(process) = self.processes.get(&change.process) else {
             return;
         };

@@ -101,7 +101,6 @@ impl Brain {
             return;
         };
         run.stdin = None;
-        self.inputs.forget(run.id);
         run.ending = Some(Ending {
             status,
             undrained: channels.len() as u8,
@@ -158,7 +157,7 @@ impl Brain {
             return;
         };
         let Some(ending) = run.ending else { return };
-        if let Err(error) = self.link.unpark(&[ParkKey::Stdin(run.id.0)]) {
+        if let Err(error) = self.keeper.link.unpark(&[ParkKey::Stdin(run.id.0)]) {
             say(sentences::trouble(format!(
                 "closing a parked standard input: {error}"
             )));
@@ -171,7 +170,7 @@ impl Brain {
             ));
         }
         let pid = run.pid;
-        self.changed.insert(id);
+        self.records.changed.insert(id);
         self.events.push_back(Event::Exited {
             process: id,
             pid,
@@ -196,7 +195,7 @@ impl Brain {
     /// Nobody tells the ends of its children any more, so they are watched from here. The next
     /// daemon ends this brain and takes over from it.
     fn lose_keeper(&mut self) {
-        if std::mem::replace(&mut self.keeper_gone, true) {
+        if std::mem::replace(&mut self.keeper.gone, true) {
             return;
         }
         say(sentences::critical(
@@ -249,7 +248,7 @@ impl Brain {
                 )));
             }
         }
-        if let Err(error) = self.link.acknowledge(record) {
+        if let Err(error) = self.keeper.link.acknowledge(record) {
             say(sentences::trouble(format!(
                 "acknowledging the end of pid {pid}: {error}"
             )));
@@ -260,7 +259,7 @@ impl Brain {
         say(sentences::received(number, self.fleet.is_leaving()));
         match number {
             // The one program is meant: the daemon has nothing to reread or to reopen.
-            1 | 10 | 12 if self.source.single.is_some() => {
+            1 | 10 | 12 if self.configuration.source.single.is_some() => {
                 let selectors = vec![Selector::All];
                 let signal = Signal(number);
                 self.ask_fleet(Request::Signal { selectors, signal }, None);
@@ -292,7 +291,10 @@ impl Brain {
                 say(sentences::output_closed(&self.stream_name(stream)));
                 if let Some((_, channel)) = owner_of(stream)
                     && generation & COPY == 0
-                    && let Err(error) = self.link.unpark(&[output_key(RunId(generation), channel)])
+                    && let Err(error) = self
+                        .keeper
+                        .link
+                        .unpark(&[output_key(RunId(generation), channel)])
                 {
                     say(sentences::trouble(format!(
                         "closing a parked output: {error}"
@@ -370,9 +372,10 @@ impl Brain {
     }
 
     fn done_to_log(&mut self, stream: StreamId, done: LogDone, result: Result<(), String>) {
-        let Some(tickets) = self.log_deeds.remove(&(stream, done)) else {
+        let tickets = self.answers.log_done(stream, done);
+        if tickets.is_empty() {
             return;
-        };
+        }
         let doing = match done {
             LogDone::Cleared => "clearing",
             LogDone::Rotated => "rotating",
@@ -400,7 +403,7 @@ impl Brain {
                 (None, Some(failure)) => Answer::Failed(failure.clone()),
                 _ => Answer::Done,
             };
-            self.finish_reply(ticket, end);
+            self.answers.finish(ticket, end);
         }
     }
 }

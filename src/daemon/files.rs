@@ -47,10 +47,13 @@ fn absolute(path: &Path) -> PathBuf {
 impl Brain {
     /// Removes the AUTO logs of earlier runs.
     pub(super) fn clean_auto_logs(&self) {
-        if self.supervisord.nocleanup {
+        if self.configuration.supervisord.nocleanup {
             return;
         }
-        let (directory, identifier) = (&self.supervisord.childlogdir, &self.supervisord.identifier);
+        let (directory, identifier) = (
+            &self.configuration.supervisord.childlogdir,
+            &self.configuration.supervisord.identifier,
+        );
         let failures: Vec<(PathBuf, io::Error)> =
             match auto::clean_up(directory, identifier, &BTreeSet::new()) {
                 Ok(failures) => failures,

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_std::channel::Sender;
 
+use super::answers::{fail, send};
 use super::brain::Brain;
 use super::options::Personality;
-use super::questions::{fail, send};
 use super::sentences::{self, say};
 use super::settings::Settings;
 use crate::config::{ServerAddress, StateDirectory, SupervisordConfig};

@@ -289,7 +289,7 @@ impl Brain {
     fn spared(&self) -> BTreeSet<i32> {
         let runs = self.processes.values().filter_map(|it| it.run.as_ref());
         let living = runs.filter(|run| run.ending.is_none()).map(|run| run.pid);
-        let own = [std::process::id().cast_signed(), self.keeper_pid];
+        let own = [std::process::id().cast_signed(), self.keeper.pid];
         living.chain(own).collect()
     }
 

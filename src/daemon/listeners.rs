@@ -22,7 +22,7 @@ use super::wires::{Heard, Wires};
 use crate::config::GroupKind;
 use crate::control::Channel;
 use crate::events::{ListenerState, Note, Pools, Waiting};
-use crate::fleet::{Event, ProcessId, Request, Selector, Stamp, State, Ticket};
+use crate::fleet::{Event, ProcessId, Request, Selector, Stamp, State};
 use crate::keeper::Slate;
 use crate::launch;
 
@@ -137,7 +137,9 @@ impl Listeners {
 impl Brain {
     /// A group joined the fleet.
     pub(super) fn add_pool(&mut self, name: &str, ids: &[ProcessId]) {
-        if let Some(GroupKind::EventListener(config)) = self.groups.get(name).map(|it| &it.kind) {
+        if let Some(GroupKind::EventListener(config)) =
+            self.configuration.groups.get(name).map(|it| &it.kind)
+        {
             self.listeners.pools.add(self.now.wall, name, config, ids);
             self.listeners.changed = true;
         }
@@ -275,7 +277,7 @@ impl Brain {
             }
         }
         for (name, ids) in &groups {
-            let kind = self.groups.get(name).map(|group| &group.kind);
+            let kind = self.configuration.groups.get(name).map(|group| &group.kind);
             let listens = matches!(kind, Some(GroupKind::EventListener(_)));
             if listens && !self.listeners.pools.has(name) {
                 // Their dialogue is lost with it, if there was any.
@@ -298,8 +300,7 @@ impl Brain {
             };
             let why = "where it was in its dialogue is not known, so it is started again";
             self.with_pool(*id, |pool, notes| pool.deaf(*id, why.to_owned(), notes));
-            self.last_ticket += 1;
-            let ticket = Ticket(self.last_ticket);
+            let ticket = self.answers.ticket();
             let selectors = vec![Selector::Process(name)];
             let request = Request::Restart { selectors };
             self.events.push_back(Event::Asked { ticket, request });
@@ -328,7 +329,7 @@ impl Brain {
 
     /// Writes to a listener as much as it takes.
     fn write_listener(&mut self, id: ProcessId) {
-        let server = &self.last_read.supervisord.identifier;
+        let server = &self.configuration.last_read.supervisord.identifier;
         let pool = self.listeners.pools.of(id);
         let Some(text) = pool.and_then(|pool| pool.unwritten(id, server)) else {
             return;

@@ -32,7 +32,7 @@ impl Brain {
         });
         let pools = self.listeners.pools.iter();
         Measures {
-            keeper: self.keeper_pid,
+            keeper: self.keeper.pid,
             turns: self.turn_times,
             events: self.bulletin.last(),
             main_log_bytes: counts.bytes(MAIN_LOG),

@@ -8,18 +8,18 @@
 //! Binary and length-framed throughout: nothing a program or a person can write is ever parsed
 //! as structure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::brain::Brain;
-use super::processes::{Process, RecordedRun, Run};
+use super::processes::{Process, RecordedRun, Run, Slots};
 use super::sentences::{self, say};
 use crate::config::{GroupConfig, SupervisordConfig};
 use crate::fleet::{self, ProcessId};
-use crate::keeper::{ParkKey, blob};
+use crate::keeper::{Ledger, ParkKey, blob};
 use crate::launch;
 
 /// Raised when a brain could no longer read what an older one wrote.
@@ -64,6 +64,31 @@ pub struct Record {
     pub fleet: fleet::Record,
 }
 
+/// What is kept in memory files for a successor, and what of it is not up to date.
+#[derive(Debug)]
+pub struct Records {
+    pub(super) ledger: Ledger,
+    pub(super) slots: Slots,
+    /// Processes to be recorded.
+    pub(super) changed: BTreeSet<ProcessId>,
+    pub(super) structure_changed: bool,
+    /// The settings as they were left, for a candidate to read.
+    pub(super) settings: OwnedFd,
+}
+
+impl Records {
+    /// With a ledger in which no slot is taken.
+    pub fn new(ledger: Ledger, settings: OwnedFd) -> Records {
+        Records {
+            ledger,
+            slots: Slots::default(),
+            changed: BTreeSet::new(),
+            structure_changed: false,
+            settings,
+        }
+    }
+}
+
 impl Brain {
     /// Writes everything that changed since the last time.
     pub(super) fn remember(&mut self) {
@@ -72,11 +97,11 @@ impl Brain {
             // A later binary may be able to read it: it stays as it is.
             return;
         }
-        self.changed.extend(unsaved.processes);
-        if std::mem::take(&mut self.structure_changed) | unsaved.structure {
+        self.records.changed.extend(unsaved.processes);
+        if std::mem::take(&mut self.records.structure_changed) | unsaved.structure {
             self.remember_structure();
         }
-        while let Some(id) = self.changed.pop_first() {
+        while let Some(id) = self.records.changed.pop_first() {
             self.record_run(id);
         }
     }
@@ -86,9 +111,9 @@ impl Brain {
         let structure = Structure {
             version: STRUCTURE_VERSION,
             fleet: self.fleet.structure(),
-            supervisord: self.supervisord.clone(),
-            groups: self.groups.clone(),
-            incoming: self.incoming.clone(),
+            supervisord: self.configuration.supervisord.clone(),
+            groups: self.configuration.groups.clone(),
+            incoming: self.configuration.incoming.clone(),
             members: self
                 .processes
                 .iter()
@@ -108,9 +133,11 @@ impl Brain {
     }
 
     fn remember_structure(&mut self) {
-        let parked = self
-            .structure_memory()
-            .and_then(|memory| self.link.park(&[(ParkKey::Structure, memory.as_fd())]));
+        let parked = self.structure_memory().and_then(|memory| {
+            self.keeper
+                .link
+                .park(&[(ParkKey::Structure, memory.as_fd())])
+        });
         if let Err(error) = parked {
             say(sentences::critical(format!(
                 "keeping the structure for a successor: {error}; a crash now would forget changes"
@@ -129,7 +156,7 @@ impl Brain {
 
     /// Records a process with this run.
     pub(super) fn record(&mut self, id: ProcessId, run: Option<RecordedRun>) {
-        self.changed.remove(&id);
+        self.records.changed.remove(&id);
         let Some(process) = self.processes.get(&id) else {
             return;
         };
@@ -144,7 +171,7 @@ impl Brain {
         };
         let written = postcard::to_stdvec(&record)
             .map_err(std::io::Error::other)
-            .and_then(|bytes| self.ledger.write(process.slot, &bytes));
+            .and_then(|bytes| self.records.ledger.write(process.slot, &bytes));
         if let Err(error) = written {
             say(sentences::critical(format!(
                 "recording {}: {error}; a crash now would forget its state",

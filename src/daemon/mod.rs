@@ -7,6 +7,8 @@
 //! call the kernel for a process (`launch`).
 
 mod announce;
+mod answers;
+mod begin;
 pub mod boot;
 mod brain;
 mod detach;
@@ -15,7 +17,6 @@ mod ends;
 mod farewell;
 mod files;
 mod history;
-mod input;
 mod leftovers;
 mod listeners;
 mod main_log;

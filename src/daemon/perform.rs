@@ -34,7 +34,7 @@ impl Brain {
             Action::Revised { process } => self.revise(process),
             Action::GroupRevised { group } => self.group_revised(&group),
             Action::Report { ticket, report } => self.reply(ticket, Answer::Report(report)),
-            Action::Answered { ticket } => self.finish_reply(ticket, Answer::Done),
+            Action::Answered { ticket } => self.answers.finish(ticket, Answer::Done),
             Action::Waiting { living } => say(sentences::waiting_to_die(&living)),
             Action::Ending { process, code } => {
                 let process = process.and_then(|id| self.processes.get(&id));
@@ -99,7 +99,7 @@ impl Brain {
     }
 
     fn add_group(&mut self, name: &str, members: Vec<(ProcessId, ProcessName)>) {
-        let Some(config) = self.incoming.remove(name) else {
+        let Some(config) = self.configuration.incoming.remove(name) else {
             say(sentences::trouble(format!(
                 "group {name} was added without a configuration"
             )));
@@ -109,31 +109,31 @@ impl Brain {
         for ((id, name), config) in members.into_iter().zip(config.processes.iter().cloned()) {
             self.add_process(id, name, config);
         }
-        self.groups.insert(name.to_owned(), config);
-        self.structure_changed = true;
+        self.configuration.groups.insert(name.to_owned(), config);
+        self.records.structure_changed = true;
         self.add_pool(name, &ids);
         let group = name.to_owned();
         self.announce(events::Event::GroupAdded { group });
     }
 
     fn remove_group(&mut self, name: &str, members: &[ProcessId]) {
-        self.groups.remove(name);
+        self.configuration.groups.remove(name);
         self.remove_pool(name, members);
         for id in members {
             self.remove_process(*id);
         }
-        self.structure_changed = true;
+        self.records.structure_changed = true;
         let group = name.to_owned();
         self.announce(events::Event::GroupRemoved { group });
     }
 
     fn add_process(&mut self, id: ProcessId, name: ProcessName, config: Arc<ProcessConfig>) {
-        let files = files::settle(&name.process, &config, &self.supervisord);
+        let files = files::settle(&name.process, &config, &self.configuration.supervisord);
         let process = Process {
             name,
             config,
             files,
-            slot: self.slots.take(),
+            slot: self.records.slots.take(),
             runs: 0,
             preparing: None,
             run: None,
@@ -141,7 +141,7 @@ impl Brain {
             log_trouble: Default::default(),
         };
         self.processes.insert(id, process);
-        self.changed.insert(id);
+        self.records.changed.insert(id);
     }
 
     fn remove_process(&mut self, id: ProcessId) {
@@ -156,8 +156,8 @@ impl Brain {
             self.let_go(run.id);
         }
         self.opening.remove(&id);
-        self.changed.remove(&id);
-        self.slots.give_back(process.slot);
+        self.records.changed.remove(&id);
+        self.records.slots.give_back(process.slot);
         self.vacate(process.slot);
     }
 
@@ -166,22 +166,22 @@ impl Brain {
             let Some(config) = self.incoming_process(&name) else {
                 continue;
             };
-            if let Some(group) = self.groups.get_mut(group) {
+            if let Some(group) = self.configuration.groups.get_mut(group) {
                 group.processes.push(config.clone());
             }
             self.add_process(id, name, config);
         }
-        self.structure_changed = true;
+        self.records.structure_changed = true;
     }
 
     fn leave_group(&mut self, id: ProcessId) {
         if let Some(Process { name, .. }) = self.processes.get(&id)
-            && let Some(group) = self.groups.get_mut(&name.group)
+            && let Some(group) = self.configuration.groups.get_mut(&name.group)
         {
             group.processes.retain(|one| one.name != name.process);
         }
         self.remove_process(id);
-        self.structure_changed = true;
+        self.records.structure_changed = true;
     }
 
     /// Gives a process its new configuration, at rest or while it runs.
@@ -193,7 +193,7 @@ impl Brain {
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };
-        let group = self.groups.get_mut(&process.name.group);
+        let group = self.configuration.groups.get_mut(&process.name.group);
         let listed = group.into_iter().flat_map(|group| &mut group.processes);
         for one in listed.filter(|one| one.name == config.name) {
             one.clone_from(&config);
@@ -207,28 +207,37 @@ impl Brain {
             if process.config.launch.redirect_stderr {
                 self.plane.forget(stream_of(id, Channel::Stderr));
             }
-            process.files = files::settle(&process.name.process, config, &self.supervisord);
+            process.files = files::settle(
+                &process.name.process,
+                config,
+                &self.configuration.supervisord,
+            );
             process.log_trouble = Default::default();
         } else if process.run.is_some() {
             for channel in process.channels() {
-                let sink = process.sink(*channel, &self.supervisord);
+                let sink = process.sink(*channel, &self.configuration.supervisord);
                 self.plane.prepare(stream_of(id, *channel), sink);
             }
         }
-        self.changed.insert(id);
-        self.structure_changed = true;
+        self.records.changed.insert(id);
+        self.records.structure_changed = true;
     }
 
     /// The group in force is now the one that was to come.
     fn group_revised(&mut self, name: &str) {
-        if let Some(group) = self.incoming.remove(name) {
-            self.groups.insert(name.to_owned(), group);
+        if let Some(group) = self.configuration.incoming.remove(name) {
+            self.configuration.groups.insert(name.to_owned(), group);
         }
-        self.structure_changed = true;
+        self.records.structure_changed = true;
     }
 
     fn incoming_process(&self, name: &ProcessName) -> Option<Arc<ProcessConfig>> {
-        let mut processes = self.incoming.get(&name.group)?.processes.iter();
+        let mut processes = self
+            .configuration
+            .incoming
+            .get(&name.group)?
+            .processes
+            .iter();
         let config = processes.find(|one| one.name == name.process);
         if config.is_none() {
             say(sentences::trouble(format!(
@@ -240,7 +249,7 @@ impl Brain {
 
     /// Empties a slot of the ledger.
     pub(super) fn vacate(&mut self, slot: u32) {
-        if let Err(error) = self.ledger.vacate(slot) {
+        if let Err(error) = self.records.ledger.vacate(slot) {
             say(sentences::trouble(format!(
                 "clearing ledger slot {slot}: {error}"
             )));
@@ -249,7 +258,7 @@ impl Brain {
 
     /// Closes the descriptors of a run that is over, here and in the keeper.
     pub(super) fn let_go(&mut self, run: RunId) {
-        if let Err(error) = self.link.unpark(&run.keys()) {
+        if let Err(error) = self.keeper.link.unpark(&run.keys()) {
             say(sentences::trouble(format!(
                 "closing parked descriptors: {error}"
             )));

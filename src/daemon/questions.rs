@@ -1,8 +1,9 @@
 //! Answers what clients ask: from the tables at once, or by a request to the fleet whose reports
 //! come back under a ticket.
 
-use async_std::channel::{Sender, unbounded};
+use async_std::channel::Sender;
 
+use super::answers::{Asker, fail, refused, send, unhurried, value};
 use super::brain::Brain;
 use super::options::Personality;
 use super::processes::{MAIN_LOG, Process, stream_of};
@@ -13,13 +14,8 @@ use crate::control::{
     Answer, Ask, DaemonState, DaemonView, Failure, LogDone, LogView, ProcessView, Question,
 };
 use crate::events;
-use crate::fleet::{
-    Event, ExitStatus, ProcessId, Refusal, Report, Request, Selected, Selector, Ticket,
-};
+use crate::fleet::{Event, ExitStatus, ProcessId, Refusal, Request, Selected, Selector, Ticket};
 use crate::logs::StreamId;
-
-/// Somebody who waits for an answer, or nobody.
-pub type Asker = Option<Sender<Answer>>;
 
 impl Brain {
     /// Answers a question, now or later.
@@ -31,7 +27,6 @@ impl Brain {
             peer,
         } = question;
         self.asked_by = peer.map(|peer| peer.uid);
-        // An answer is as long as there are processes.
         let reply = unhurried(reply);
         if self.refuses(&ask) {
             return fail(
@@ -61,7 +56,7 @@ impl Brain {
             Ask::Update(following) => self.update(&following, reply),
             Ask::Add(groups) => self.add(&groups, reply),
             Ask::Avail => self.avail(&reply),
-            Ask::Pid => value(&reply, self.keeper_pid.to_string()),
+            Ask::Pid => value(&reply, self.keeper.pid.to_string()),
             Ask::Version => value(&reply, env!("CARGO_PKG_VERSION").to_owned()),
             Ask::Daemon => {
                 send(&reply, Answer::Daemon(Box::new(self.daemon_view())));
@@ -84,14 +79,14 @@ impl Brain {
             }
             Ask::Logs(selectors) => self.answer_logs(&selectors, &reply),
             Ask::MainLog => {
-                let answer = match &self.supervisord.logfile {
+                let answer = match &self.configuration.supervisord.logfile {
                     MainLogTarget::File(path) => Answer::Log(path.clone()),
                     _ => Answer::Failed(Failure::NoLogFile),
                 };
                 send(&reply, answer);
             }
             Ask::Stdin { name, bytes } => {
-                let written = self.write_stdin(&name, &bytes);
+                let written = self.write_stdin(&Selector::Process(name), &bytes);
                 send(
                     &reply,
                     written.map_or_else(Answer::Failed, |()| Answer::Done),
@@ -131,37 +126,18 @@ impl Brain {
     /// Puts a request to the fleet under a new ticket.
     pub(super) fn ask_fleet(&mut self, mut request: Request, asker: Asker) {
         self.respect_disabled(&mut request);
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
+        let ticket = self.answers.ticket();
         if let Some(reply) = asker {
-            self.askers.insert(ticket, reply);
+            self.answers.expect(ticket, 1, reply);
         }
         self.events.push_back(Event::Asked { ticket, request });
         self.settle();
     }
 
-    /// Passes on one item of an answer.
+    /// Passes on one item of an answer. If nobody listens any more, the fleet need not report.
     pub(super) fn reply(&mut self, ticket: Ticket, answer: Answer) {
-        let Some(asker) = self.askers.get(&ticket) else {
-            return;
-        };
-        if asker.try_send(answer).is_err() {
-            self.askers.remove(&ticket);
+        if !self.answers.pass_on(ticket, answer) {
             self.events.push_back(Event::Abandoned { ticket });
-        }
-    }
-
-    /// Passes on the last item of an answer; of several parts, once the last one is done.
-    pub(super) fn finish_reply(&mut self, ticket: Ticket, answer: Answer) {
-        if let Some(parts) = self.parts.get_mut(&ticket) {
-            *parts = parts.saturating_sub(1);
-            if *parts > 0 {
-                return;
-            }
-            self.parts.remove(&ticket);
-        }
-        if let Some(asker) = self.askers.remove(&ticket) {
-            send(&asker, answer);
         }
     }
 
@@ -173,11 +149,12 @@ impl Brain {
         };
         DaemonView {
             // Supervisor follows the file in this at every reread.
-            identifier: self.last_read.supervisord.identifier.clone(),
-            pid: self.keeper_pid,
+            identifier: self.configuration.last_read.supervisord.identifier.clone(),
+            pid: self.keeper.pid,
             state,
             serves_supervisor: self.personality == Personality::Appctl
                 || self
+                    .configuration
                     .last_read
                     .rpc_interfaces
                     .iter()
@@ -293,6 +270,24 @@ impl Brain {
             .ok_or(Failure::Refused(Refusal::NoSuchProcess))
     }
 
+    fn write_stdin(&self, selector: &Selector, bytes: &[u8]) -> Result<(), Failure> {
+        let process = self.select_process(selector)?;
+        let run = process.run.as_ref().filter(|run| run.ending.is_none());
+        let run = run.ok_or(Failure::Refused(Refusal::NotRunning))?;
+        let stdin = run.stdin.as_ref().ok_or(Failure::NoInput)?;
+        match rustix::io::write(stdin, bytes) {
+            Ok(written) if written == bytes.len() => Ok(()),
+            Ok(written) => Err(Failure::Other(format!(
+                "only {written} of {} bytes fit into its standard input, which it does not read",
+                bytes.len()
+            ))),
+            Err(rustix::io::Errno::PIPE) => Err(Failure::NoInput),
+            Err(error) => Err(Failure::Other(format!(
+                "writing to its standard input: {error}"
+            ))),
+        }
+    }
+
     /// Asks the log plane to do something to the logs of processes.
     fn do_to_logs(&mut self, done: LogDone, selectors: &[Selector], reply: Sender<Answer>) {
         let mut streams = Vec::new();
@@ -302,8 +297,10 @@ impl Brain {
             };
             for channel in process.channels() {
                 let stream = stream_of(id, *channel);
-                self.plane
-                    .prepare(stream, process.sink(*channel, &self.supervisord));
+                self.plane.prepare(
+                    stream,
+                    process.sink(*channel, &self.configuration.supervisord),
+                );
                 streams.push(stream);
             }
         }
@@ -311,26 +308,15 @@ impl Brain {
     }
 
     fn do_to_streams(&mut self, done: LogDone, streams: &[StreamId], reply: Sender<Answer>) {
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
+        let ticket = self.answers.ticket();
         for stream in streams {
             match done {
                 LogDone::Cleared => self.plane.clear(*stream),
                 LogDone::Rotated => self.plane.rotate(*stream),
             }
-            let waiting = self.log_deeds.entry((*stream, done)).or_default();
-            waiting.push(ticket);
+            self.answers.await_log(*stream, done, ticket);
         }
-        self.await_parts(ticket, streams.len(), reply);
-    }
-
-    fn await_parts(&mut self, ticket: Ticket, parts: usize, reply: Sender<Answer>) {
-        if parts == 0 {
-            send(&reply, Answer::Done);
-        } else {
-            self.parts.insert(ticket, parts);
-            self.askers.insert(ticket, reply);
-        }
+        self.answers.expect(ticket, streams.len(), reply);
     }
 
     /// The selected processes; what cannot be selected is answered at once.
@@ -351,39 +337,4 @@ impl Brain {
         }
         ids
     }
-}
-
-/// A way back that never makes the turn wait: a task of its own waits for the session instead.
-fn unhurried(reply: Sender<Answer>) -> Sender<Answer> {
-    let (soon, waiting) = unbounded();
-    async_std::task::spawn(async move {
-        while let Ok(answer) = waiting.recv().await {
-            if reply.send(answer).await.is_err() {
-                break;
-            }
-        }
-    });
-    soon
-}
-
-/// Sends without waiting; a client that went away is no error.
-pub(super) fn send(reply: &Sender<Answer>, answer: Answer) {
-    let _ = reply.try_send(answer);
-}
-
-fn value(reply: &Sender<Answer>, value: String) {
-    send(reply, Answer::Value(value));
-    send(reply, Answer::Done);
-}
-
-/// Ends an answer with a failure in words.
-pub(super) fn fail(reply: &Sender<Answer>, text: impl Into<String>) {
-    send(reply, Answer::Failed(Failure::Other(text.into())));
-}
-
-fn refused(subject: String, refusal: Refusal) -> Answer {
-    Answer::Report(Report {
-        subject,
-        result: Err(refusal),
-    })
 }

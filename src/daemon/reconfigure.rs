@@ -6,17 +6,54 @@ use std::collections::BTreeMap;
 
 use async_std::channel::Sender;
 
+use super::answers::{Asker, send};
 use super::brain::Brain;
 use super::plan::{OptionDifference, Plan, group_policy};
-use super::questions::{Asker, send};
 use super::sentences::{self, say};
+use super::settings::Settings;
 use crate::config::{
-    self, Config, Diagnostic, Diagnostics, Differences, GroupConfig, Loaded, Severity,
+    self, Config, Diagnostic, Diagnostics, Differences, GroupConfig, Loaded, RealHost, Severity,
+    Source, SupervisordConfig,
 };
 use crate::control::{
     Answer, AvailView, ConfiguredView, DifferenceKind, Failure, Following, OptionView,
 };
 use crate::fleet::{ProcessName, Refusal, Report, Request};
+
+/// The configuration: where it is read from, as it was read, and what of it is in force.
+#[derive(Debug)]
+pub struct Configuration {
+    pub(super) source: Source,
+    /// The machine, as seen from where the daemon was started.
+    pub(super) host: RealHost,
+    /// As last read; clients add groups from it.
+    pub(super) last_read: Config,
+    /// `[supervisord]` as in force.
+    pub(super) supervisord: SupervisordConfig,
+    /// Groups in force.
+    pub(super) groups: BTreeMap<String, GroupConfig>,
+    /// Groups on their way into the fleet.
+    pub(super) incoming: BTreeMap<String, GroupConfig>,
+}
+
+impl Configuration {
+    /// Nothing was read, and nothing is in force but this.
+    pub fn new(settings: &Settings, supervisord: SupervisordConfig) -> Configuration {
+        Configuration {
+            source: settings.source(),
+            host: RealHost::seen_from(settings.started_in.clone()),
+            last_read: settings.empty_config(),
+            supervisord,
+            groups: BTreeMap::new(),
+            incoming: BTreeMap::new(),
+        }
+    }
+
+    /// What the file says now. Nothing follows from that.
+    pub fn read(&self) -> Result<Loaded, Diagnostics> {
+        config::load(&self.host, &self.source)
+    }
+}
 
 impl Brain {
     /// Reads the configuration file.
@@ -30,7 +67,7 @@ impl Brain {
             )));
             return Err(refused);
         }
-        config::load(&self.host, &self.source)
+        self.configuration.read()
     }
 
     /// Reads the configuration file again; on success it becomes the one last read.
@@ -41,13 +78,16 @@ impl Brain {
                 say(sentences::warning(notice));
             }
         }
-        self.last_read = loaded.config.clone();
+        self.configuration.last_read = loaded.config.clone();
         Ok(loaded)
     }
 
     /// Groups that differ between what is in force and what was last read.
     fn differences(&self) -> Differences {
-        Differences::between(&self.groups, &self.last_read.groups)
+        Differences::between(
+            &self.configuration.groups,
+            &self.configuration.last_read.groups,
+        )
     }
 
     pub(super) fn reread(&mut self, reply: &Sender<Answer>) {
@@ -70,7 +110,7 @@ impl Brain {
             }
         };
         let gone = differences.removed.iter().map(|name| {
-            let group = self.groups.get(name);
+            let group = self.configuration.groups.get(name);
             (group.map_or(0, |group| group.priority), name)
         });
         tell(DifferenceKind::Disappeared, gone.collect());
@@ -91,7 +131,11 @@ impl Brain {
             Err(diagnostics) => refuse_configuration(reply, &diagnostics),
             Ok(loaded) => {
                 let differences = self.differences_to(&loaded.config, &following.groups, reply);
-                let plan = Plan::of(&self.groups, &differences, following.whole_groups);
+                let plan = Plan::of(
+                    &self.configuration.groups,
+                    &differences,
+                    following.whole_groups,
+                );
                 self.tell_plan(&plan, &loaded, reply);
                 send(reply, Answer::Done);
             }
@@ -110,7 +154,11 @@ impl Brain {
             Err(diagnostics) => return refuse_configuration(&reply, &diagnostics),
         };
         let differences = self.differences_to(&loaded.config, &following.groups, &reply);
-        let plan = Plan::of(&self.groups, &differences, following.whole_groups);
+        let plan = Plan::of(
+            &self.configuration.groups,
+            &differences,
+            following.whole_groups,
+        );
         if !following.whole_groups {
             self.tell_plan(&plan, &loaded, &reply);
         }
@@ -124,10 +172,10 @@ impl Brain {
         only: &[String],
         reply: &Sender<Answer>,
     ) -> Differences {
-        let mut differences = Differences::between(&self.groups, &read.groups);
+        let mut differences = Differences::between(&self.configuration.groups, &read.groups);
         if !only.is_empty() {
             for name in only {
-                let known = self.groups.contains_key(name)
+                let known = self.configuration.groups.contains_key(name)
                     || read.groups.iter().any(|group| group.name == *name);
                 if !known {
                     let (subject, result) = (name.clone(), Err(Refusal::NoSuchGroup));
@@ -142,14 +190,14 @@ impl Brain {
     /// Changes what differs from the configuration last read, with nobody asking for it.
     pub(super) fn follow_last_read(&mut self) {
         let differences = self.differences();
-        let plan = Plan::of(&self.groups, &differences, false);
+        let plan = Plan::of(&self.configuration.groups, &differences, false);
         self.carry_out(plan, differences, None);
     }
 
     fn carry_out(&mut self, plan: Plan, differences: Differences, asker: Asker) {
-        self.incoming.extend(differences.added);
-        self.incoming.extend(differences.changed);
-        self.structure_changed = true;
+        self.configuration.incoming.extend(differences.added);
+        self.configuration.incoming.extend(differences.changed);
+        self.records.structure_changed = true;
         self.ask_fleet(Request::Update(plan.changes), asker);
     }
 
@@ -193,15 +241,16 @@ impl Brain {
         let mut groups = Vec::new();
         for name in names {
             let found = self
+                .configuration
                 .last_read
                 .groups
                 .iter()
                 .find(|group| group.name == *name)
                 .cloned();
             match found {
-                Some(group) if !self.groups.contains_key(name) => {
+                Some(group) if !self.configuration.groups.contains_key(name) => {
                     groups.push(group_policy(&group));
-                    self.incoming.insert(name.clone(), group);
+                    self.configuration.incoming.insert(name.clone(), group);
                 }
                 Some(group) => groups.push(group_policy(&group)),
                 None => {
@@ -216,12 +265,18 @@ impl Brain {
                 }
             }
         }
-        self.structure_changed = true;
+        self.records.structure_changed = true;
         self.ask_fleet(Request::Add { groups }, Some(reply));
     }
 
     pub(super) fn avail(&mut self, reply: &Sender<Answer>) {
-        for group in self.last_read.groups.iter().chain(&self.last_read.shadowed) {
+        for group in self
+            .configuration
+            .last_read
+            .groups
+            .iter()
+            .chain(&self.configuration.last_read.shadowed)
+        {
             for process in &group.processes {
                 let name = ProcessName {
                     group: group.name.clone(),
@@ -232,7 +287,7 @@ impl Brain {
                     Answer::Available(AvailView {
                         autostart: process.policy.autostart && self.history.is_enabled(&name),
                         name,
-                        in_use: self.groups.contains_key(&group.name),
+                        in_use: self.configuration.groups.contains_key(&group.name),
                         group_priority: group.priority,
                         process_priority: process.policy.priority,
                     }),
@@ -244,8 +299,14 @@ impl Brain {
 
     /// The configuration last read, process by process.
     pub(super) fn configuration(&self, reply: &Sender<Answer>) {
-        for group in self.last_read.groups.iter().chain(&self.last_read.shadowed) {
-            let in_use = self.groups.contains_key(&group.name);
+        for group in self
+            .configuration
+            .last_read
+            .groups
+            .iter()
+            .chain(&self.configuration.last_read.shadowed)
+        {
+            let in_use = self.configuration.groups.contains_key(&group.name);
             for config in &group.processes {
                 let name = ProcessName {
                     group: group.name.clone(),
@@ -289,11 +350,11 @@ impl Brain {
 
     /// Puts every group of the configuration last read into an empty fleet.
     pub(super) fn add_all(&mut self) {
-        let groups = self.last_read.groups.clone();
+        let groups = self.configuration.last_read.groups.clone();
         let request = Request::Add {
             groups: groups.iter().map(group_policy).collect(),
         };
-        self.incoming = groups
+        self.configuration.incoming = groups
             .into_iter()
             .map(|group| (group.name.clone(), group))
             .collect();

@@ -101,7 +101,7 @@ impl Brain {
             .map(|process| (process.id(), process.name().clone()))
             .collect();
         self.fleet = fleet;
-        self.slots = Slots::except(structure.members.values().map(|member| member.slot));
+        self.records.slots = Slots::except(structure.members.values().map(|member| member.slot));
         let mut configs: BTreeMap<(&str, &str), _> = BTreeMap::new();
         // What is on its way counts where nothing else is known: the structure of the fleet may be
         // one action ahead.
@@ -129,11 +129,11 @@ impl Brain {
             };
             self.processes.insert(*id, process);
         }
-        self.groups = structure.groups.clone();
-        self.incoming = structure.incoming.clone();
+        self.configuration.groups = structure.groups.clone();
+        self.configuration.incoming = structure.incoming.clone();
 
         // Under the first brain of a keeper, programs are not that keeper's children.
-        let parent = (incarnation > 1).then_some(self.keeper_pid);
+        let parent = (incarnation > 1).then_some(self.keeper.pid);
         let adopted = self.adopt_runs(&records, &mut parked, parent);
         say(sentences::took_over(incarnation, adopted));
         self.watch_foreign();
@@ -233,7 +233,7 @@ impl Brain {
                 continue;
             };
             let parent = ProcessStat::of(run.pid).map(|stat| stat.parent);
-            if run.living.is_some() && parent.is_ok_and(|parent| parent != self.keeper_pid) {
+            if run.living.is_some() && parent.is_ok_and(|parent| parent != self.keeper.pid) {
                 run.parent = Parent::Other;
                 watch(&self.deaths, run);
             }
@@ -249,7 +249,7 @@ impl Brain {
                 continue;
             };
             for channel in process.channels() {
-                let sink = process.sink(*channel, &self.supervisord);
+                let sink = process.sink(*channel, &self.configuration.supervisord);
                 self.plane.prepare(stream_of(id, *channel), sink);
             }
         }
@@ -318,7 +318,7 @@ impl Brain {
     }
 
     fn close_parked(&self, keys: &[ParkKey]) {
-        if let Err(error) = self.link.unpark(keys) {
+        if let Err(error) = self.keeper.link.unpark(keys) {
             say(sentences::trouble(format!(
                 "closing parked descriptors: {error}"
             )));

@@ -70,7 +70,7 @@ impl Brain {
             listener,
         };
         let parked = (ParkKey::FastCgi(id.0), socket.listener.as_fd());
-        self.link.park(&[parked]).map_err(failed)?;
+        self.keeper.link.park(&[parked]).map_err(failed)?;
         let given = socket.listener.try_clone().map_err(failed)?;
         self.sockets.insert(name, socket);
         Ok(Some(given))
@@ -129,7 +129,7 @@ impl Brain {
     }
 
     fn unpark_socket(&self, number: u32) {
-        if let Err(error) = self.link.unpark(&[ParkKey::FastCgi(number)]) {
+        if let Err(error) = self.keeper.link.unpark(&[ParkKey::FastCgi(number)]) {
             say(sentences::trouble(format!(
                 "closing a parked socket: {error}"
             )));
@@ -139,7 +139,7 @@ impl Brain {
     /// Which socket a process shares, and how it is made.
     fn socket_config(&self, id: ProcessId) -> Option<(SocketName, FastCgiConfig)> {
         let process = self.processes.get(&id)?;
-        let group = self.groups.get(&process.name.group)?;
+        let group = self.configuration.groups.get(&process.name.group)?;
         let GroupKind::FastCgi(sockets) = &group.kind else {
             return None;
         };

@@ -10,10 +10,10 @@ use std::time::Duration;
 use async_std::channel::Sender;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::answers::send;
 use super::brain::Brain;
 use super::ends::watch;
 use super::processes::{Parent, Preparing, Process, RecordedRun, Run, RunId, stream_of};
-use super::questions::send;
 use super::sentences::{self, say};
 use crate::control::{Answer, Channel};
 use crate::fleet::{
@@ -91,7 +91,7 @@ impl Brain {
     /// First step: look at the command, end what is left of the last run, and have the log files
     /// opened.
     pub(super) fn prepare_start(&mut self, id: ProcessId) {
-        self.changed.insert(id);
+        self.records.changed.insert(id);
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };
@@ -119,7 +119,7 @@ impl Brain {
         });
         self.opening.insert(id, self.now.stamp.after(OPEN_TIME));
         for channel in channels {
-            let sink = process.sink(*channel, &self.supervisord);
+            let sink = process.sink(*channel, &self.configuration.supervisord);
             self.plane.prepare(stream_of(id, *channel), sink);
         }
     }
@@ -269,7 +269,7 @@ impl Brain {
         if descriptors.is_empty() {
             Ok(())
         } else {
-            self.link.park(&descriptors)
+            self.keeper.link.park(&descriptors)
         }
     }
 
@@ -356,7 +356,7 @@ impl Brain {
 
     fn start_failed(&mut self, id: ProcessId, run: RunId, failure: SpawnFailure) {
         self.let_go(run);
-        self.changed.insert(id);
+        self.records.changed.insert(id);
         self.events.push_back(Event::SpawnFailed {
             process: id,
             failure,

@@ -168,7 +168,7 @@ impl Brain {
             (true, true) => Stage::StartingOver,
             (true, false) => Stage::Stopping,
         };
-        let told = systemd.tell(stage, status(&self.fleet), self.keeper_pid, self.now.stamp);
+        let told = systemd.tell(stage, status(&self.fleet), self.keeper.pid, self.now.stamp);
         if let Err(error) = told {
             // Once is enough: a socket that is gone does not come back.
             say(sentences::warning(format!(

@@ -85,8 +85,8 @@ impl Brain {
             }
         };
         let keeper = async {
-            match self.keeper_gone {
-                false => Woken::Keeper(self.link.next().await),
+            match self.keeper.gone {
+                false => Woken::Keeper(self.keeper.link.next().await),
                 true => future::pending().await,
             }
         };
@@ -140,8 +140,8 @@ impl Brain {
     /// Takes what has come, in the fixed order; returns how much it was.
     fn take(&mut self, woken: Woken) -> usize {
         self.now = launch::now();
-        while self.upgrades_over.try_recv().is_ok() {
-            self.upgrading = false;
+        while self.upgrades.overs.try_recv().is_ok() {
+            self.upgrades.under_way = false;
         }
         let (mut told, mut reports, mut questions) = (Vec::new(), Vec::new(), Vec::new());
         match woken {
@@ -151,8 +151,8 @@ impl Brain {
             Woken::Question(question) => questions.push(question),
             Woken::Trees(found) => self.hear_trees(found),
         }
-        while !self.keeper_gone && told.len() < TAKEN_PER_TURN {
-            let Some(message) = future::block_on(future::poll_once(self.link.next())) else {
+        while !self.keeper.gone && told.len() < TAKEN_PER_TURN {
+            let Some(message) = future::block_on(future::poll_once(self.keeper.link.next())) else {
                 break;
             };
             let last = message == FromKeeper::Gone;

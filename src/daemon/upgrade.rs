@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use async_std::channel::Sender;
+use async_std::channel::{Receiver, Sender, bounded};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
+use super::answers::{fail, send};
 use super::brain::Brain;
-use super::questions::{fail, send};
 use super::recover::read_legacy;
 use super::sentences::{self, say};
 use super::settings::Settings;
@@ -35,6 +35,26 @@ const KEEPER_TIME: Duration = Duration::from_secs(20);
 
 /// How a candidate introduces itself, before its version.
 const NAME: &str = "appctl ";
+
+/// Whether an upgrade is being tried, and where it is said that nothing came of it.
+#[derive(Debug)]
+pub struct Upgrades {
+    pub(super) under_way: bool,
+    over: Sender<()>,
+    pub(super) overs: Receiver<()>,
+}
+
+impl Upgrades {
+    /// None.
+    pub fn new() -> Upgrades {
+        let (over, overs) = bounded(1);
+        Upgrades {
+            under_way: false,
+            over,
+            overs,
+        }
+    }
+}
 
 /// What a candidate is asked about.
 struct Present {
@@ -54,7 +74,7 @@ impl Brain {
             let refusal = Failure::Refused(Refusal::ShuttingDown);
             return send(&reply, Answer::Failed(refusal));
         }
-        if std::mem::replace(&mut self.upgrading, true) {
+        if std::mem::replace(&mut self.upgrades.under_way, true) {
             return fail(&reply, "another upgrade is under way");
         }
         let (path, present) = match self.own_binary(path).and_then(|path| {
@@ -63,7 +83,7 @@ impl Brain {
         }) {
             Ok(both) => both,
             Err(text) => {
-                self.upgrading = false;
+                self.upgrades.under_way = false;
                 return fail(&reply, text);
             }
         };
@@ -71,7 +91,7 @@ impl Brain {
             "upgrade: trying {}",
             path.display()
         )));
-        let (answers, upgrading) = (reply.clone(), self.upgrade_over.clone());
+        let (answers, upgrading) = (reply.clone(), self.upgrades.over.clone());
         let trial = move || {
             let refused = try_out(&path, &present, connection);
             // Still here: nothing has come of it.
@@ -83,7 +103,7 @@ impl Brain {
             .name("upgrade".to_owned())
             .spawn(trial)
         {
-            self.upgrading = false;
+            self.upgrades.under_way = false;
             fail(&answers, format!("starting a thread: {error}"));
         }
     }
@@ -95,7 +115,7 @@ impl Brain {
                 false => Err(format!("{}: the path must be absolute", path.display())),
             };
         }
-        let link = format!("/proc/{}/exe", self.keeper_pid);
+        let link = format!("/proc/{}/exe", self.keeper.pid);
         let path = std::fs::read_link(&link).map_err(|error| format!("{link}: {error}"))?;
         // What the kernel shows of a file that was replaced.
         let text = path.to_string_lossy();
@@ -107,15 +127,18 @@ impl Brain {
 
     fn present(&self) -> io::Result<Present> {
         let mut parked = vec![
-            (ParkKey::Settings, self.settings_memory.try_clone()?),
-            (ParkKey::Ledger, self.ledger.as_fd().try_clone_to_owned()?),
+            (ParkKey::Settings, self.records.settings.try_clone()?),
+            (
+                ParkKey::Ledger,
+                self.records.ledger.as_fd().try_clone_to_owned()?,
+            ),
         ];
         if self.unreadable_past.is_none() {
             parked.push((ParkKey::Structure, self.structure_memory()?));
         }
         Ok(Present {
             parked,
-            proposal: self.link.proposal()?,
+            proposal: self.keeper.link.proposal()?,
         })
     }
 
@@ -140,7 +163,7 @@ impl Brain {
             // Whoever asked may have hung up, or does not read.
             let _ = File::from(asker).write_all(format!("{line}\n").as_bytes());
         }
-        if let Err(error) = self.link.unpark(&[ParkKey::Asker]) {
+        if let Err(error) = self.keeper.link.unpark(&[ParkKey::Asker]) {
             say(sentences::trouble(format!(
                 "closing a parked connection: {error}"
             )));

@@ -8,8 +8,10 @@ use hyper::header::{HeaderValue, LOCATION};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use quick_xml::escape::escape;
 
+use super::fault;
+use super::interface::{Interface, Outcome};
 use super::reply::{self, HTML, Reply};
-use super::xml_rpc::{Call, Interface, Outcome, Value, fault};
+use super::value::{Call, Value};
 
 /// Fields of a form: the first of each name counts.
 #[derive(Debug, Default)]

@@ -13,7 +13,6 @@ mod lab;
 
 mod plain;
 mod player;
-mod rpc;
 mod scenario;
 mod transcript;
 

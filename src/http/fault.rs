@@ -2,7 +2,6 @@
 //!
 //! Must never: change a number or a name; clients compare both.
 
-use super::value::Value;
 use crate::control::Failure;
 use crate::control::codes::Trouble;
 use crate::fleet::{Refusal, SpawnFailureKind};
@@ -12,8 +11,8 @@ use crate::fleet::{Refusal, SpawnFailureKind};
 pub struct Fault {
     /// The number.
     pub code: u16,
-    /// More about it.
-    extra: Option<String>,
+    /// More about it; may be empty.
+    extra: String,
 }
 
 /// No method of that name.
@@ -74,14 +73,14 @@ const NAMES: [(u16, &str); 19] = [
 impl Fault {
     /// A fault that its number says all about.
     pub fn bare(code: u16) -> Fault {
-        Fault { code, extra: None }
+        Fault::new(code, "")
     }
 
     /// A fault with more about it, usually the name that was given.
     pub fn new(code: u16, extra: impl Into<String>) -> Fault {
         Fault {
             code,
-            extra: Some(extra.into()),
+            extra: extra.into(),
         }
     }
 
@@ -116,17 +115,9 @@ impl Fault {
     pub fn text(&self) -> String {
         let named = NAMES.iter().find(|(code, _)| *code == self.code);
         let name = named.map_or("UNKNOWN", |(_, name)| name);
-        match &self.extra {
-            None => name.to_owned(),
-            Some(extra) => format!("{name}: {extra}"),
+        match self.extra.as_str() {
+            "" => name.to_owned(),
+            extra => format!("{name}: {extra}"),
         }
-    }
-
-    /// As a struct, the way calls within a call and responses have it.
-    pub fn as_value(&self) -> Value {
-        Value::Struct(vec![
-            ("faultCode".to_owned(), Value::Int(self.code.into())),
-            ("faultString".to_owned(), Value::Text(self.text())),
-        ])
     }
 }
