@@ -6,11 +6,12 @@ mod lab;
 
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use lab::disk::SmallDisk;
 use lab::numbers::Tally;
-use lab::{Lab, is_root, rotated};
+use lab::{Lab, rotated};
 
 /// Options of a program that runs once.
 const ONCE: &str = "autorestart=false\nstartsecs=0\n";
@@ -46,32 +47,8 @@ fn a_full_disk_drops_whole_lines_where_that_is_wanted_and_counts_them() {
         lab.write("more", "");
         lab.wait_text("small/a.log", "100100\n");
         let text = lab.read("small/a.log");
-        let mut expected = 1;
-        let (mut lines, mut bytes) = (0, 0);
-        for line in text.lines() {
-            let line = line.rsplit("| ").next().unwrap();
-            if let Some(counts) = line.strip_prefix("[appctl: ") {
-                let numbers: Vec<u64> = counts
-                    .split(|c: char| !c.is_ascii_digit())
-                    .filter_map(|word| word.parse().ok())
-                    .collect();
-                let dropped: String = (expected..expected + numbers[0])
-                    .map(|number| format!("{number}\n"))
-                    .collect();
-                assert_eq!(numbers[1], dropped.len() as u64, "{format}: {line}");
-                lines += numbers[0];
-                bytes += numbers[1];
-                expected += numbers[0];
-            } else {
-                assert_eq!(
-                    line,
-                    expected.to_string(),
-                    "{format}: a line is torn or missing"
-                );
-                expected += 1;
-            }
-        }
-        assert_eq!(expected, 100_101, "{format}");
+        let (last, lines, bytes) = Tally::accounted(&text);
+        assert_eq!(last, 100_100, "{format}");
         assert!(lines > 50_000, "{format}: {lines}");
         assert!(
             lab.main_log()
@@ -437,44 +414,5 @@ impl Drop for Injection {
     fn drop(&mut self) {
         let _ = self.tracer.kill();
         let _ = self.tracer.wait();
-    }
-}
-
-/// A small disk, unmounted when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// None if this is not allowed here.
-    fn mount(directory: &Path, size: &str) -> Option<SmallDisk> {
-        fs::create_dir(directory).unwrap();
-        let mounted = is_root()
-            && Command::new("mount")
-                .args(["-t", "tmpfs", "-o", &format!("size={size}"), "lab"])
-                .arg(directory)
-                .stderr(Stdio::null())
-                .status()
-                .is_ok_and(|status| status.success());
-        if !mounted {
-            eprintln!("left out: mounting a tmpfs needs rights that are missing here");
-        }
-        mounted.then(|| SmallDisk(directory.to_owned()))
-    }
-
-    fn grow(&self) {
-        self.remount("size=10m");
-    }
-
-    fn remount(&self, options: &str) {
-        let status = Command::new("mount")
-            .args(["-o", &format!("remount,{options}")])
-            .arg(&self.0)
-            .status();
-        assert!(status.unwrap().success());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }

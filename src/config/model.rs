@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::destination::{Destination, SyslogStyle};
 use super::event_type::EventType;
+use super::log_limits::LogBudget;
 use super::logfile::LogFileConfig;
 
 /// A whole configuration, as read from one root file and its includes.
@@ -39,6 +40,8 @@ pub struct SupervisordConfig {
     pub logfile: MainLogTarget,
     /// How that file is rotated and kept.
     pub logfile_config: LogFileConfig,
+    /// Limits of all program logs together.
+    pub log_budget: LogBudget,
     /// Lowest level that is written.
     pub loglevel: LogLevel,
     /// Pid file, absolute.

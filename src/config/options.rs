@@ -70,6 +70,16 @@ pub const SUPERVISORD: &[OptionInfo] = &[
     ),
     option("logfile_owner", "", "owner of new files, user:group"),
     option(
+        "log_budget",
+        "",
+        "bytes of all program logs together, rotated files included: 10GB",
+    ),
+    option(
+        "log_min_free",
+        "",
+        "what logs leave free of their disks: 500MB, 5%",
+    ),
+    option(
         "loglevel",
         "info",
         "critical, error, warn, info, debug, trace, blather",

@@ -218,7 +218,11 @@ fn of_stream(channel: &str, stream: &StreamConfig, options: &mut Vec<(String, St
     add("format_time", form.time.word().to_owned());
 }
 
-/// Writes a number of bytes in the largest unit that needs no fraction.
+/// Writes a number of bytes in the largest unit that needs no fraction: `50MB`, `1234`.
+pub fn readable_bytes(count: u64) -> String {
+    bytes(count)
+}
+
 pub(super) fn bytes(count: u64) -> String {
     let units = [(1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB")];
     let whole = |(size, _): &(u64, &str)| count >= *size && count.is_multiple_of(*size);

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::environment::{environment, supervisor_refusal};
 use super::ini::{Entry, Origin, Section};
-use super::logfile;
 use super::model::{LogLevel, MainLogTarget, StateDirectory, SupervisordConfig};
 use super::paths;
 use super::python::repr;
 use super::read::Override;
 use super::reader::{Reader, Scope};
 use super::value::{self, Refused};
+use super::{log_limits, logfile};
 
 /// `[supervisord]` as the file and the command line say together. What the file says has to be
 /// right even where the command line says something else.
@@ -80,6 +80,7 @@ fn supervisord(
             },
         ),
         logfile_config: logfile::read(&mut reader, &scope, "logfile"),
+        log_budget: log_limits::read(&mut reader, &scope),
         loglevel: reader.read(&scope, "loglevel", LogLevel::Info, value::log_level),
         pidfile: reader.read(&scope, "pidfile", in_cwd("supervisord.pid"), |text| {
             path(text).map(|path| paths::absolute(host, Path::new(&path)))

@@ -19,6 +19,10 @@ pub struct Measures {
     pub main_log_dropped: u64,
     /// Events that pools of listeners gave up, by the name of the pool.
     pub discarded: Vec<(String, u64)>,
+    /// Bytes of all program logs when it was last looked; 0 without limits of all logs.
+    pub logs_held: u64,
+    /// Rotated logs removed for those limits, and their bytes.
+    pub logs_removed: (u64, u64),
     /// Every process.
     pub processes: Vec<ProcessMeasures>,
 }

@@ -325,6 +325,11 @@ impl Brain {
             PlaneReport::Untidy { stream, text } => {
                 say(sentences::log_untidy(&self.stream_name(stream), &text));
             }
+            PlaneReport::Freed {
+                files,
+                bytes,
+                because,
+            } => say(sentences::logs_removed(files, bytes, &because)),
             PlaneReport::Cleared { stream, result } => {
                 self.done_to_log(stream, LogDone::Cleared, result);
             }

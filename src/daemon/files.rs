@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::brain::Brain;
+use super::processes::stream_of;
 use super::sentences::{self, say};
 use crate::config::{LogTarget, ProcessConfig, StreamConfig, SupervisordConfig};
 use crate::logs::auto;
@@ -45,6 +46,19 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 impl Brain {
+    /// Tells the log plane which logs there are, and what they may have together.
+    pub(super) fn limit_logs(&self) {
+        let budget = self.configuration.supervisord.log_budget;
+        let mut logs = Vec::new();
+        for (id, process) in self.processes.iter().filter(|_| !budget.is_none()) {
+            for channel in process.channels() {
+                let files = process.log_files(*channel);
+                logs.extend(files.map(|file| (stream_of(*id, *channel), file.clone())));
+            }
+        }
+        self.plane.limit(budget, logs);
+    }
+
     /// Removes the AUTO logs of earlier runs.
     pub(super) fn clean_auto_logs(&self) {
         if self.configuration.supervisord.nocleanup {

@@ -10,6 +10,7 @@ impl Brain {
     /// Everything that is counted and measured.
     pub(super) fn measures(&self) -> Measures {
         let counts = self.plane.counts();
+        let holdings = self.plane.holdings();
         let processes = self.processes.iter().filter_map(|(id, held)| {
             let of_fleet = self.fleet.get(*id)?;
             let pid = of_fleet.pid().unwrap_or(0);
@@ -40,6 +41,8 @@ impl Brain {
             discarded: pools
                 .map(|(name, pool)| (name.clone(), pool.discarded()))
                 .collect(),
+            logs_held: holdings.used(),
+            logs_removed: holdings.removed(),
             processes: processes.collect(),
         }
     }

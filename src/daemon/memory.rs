@@ -23,7 +23,7 @@ use crate::keeper::{Ledger, ParkKey, blob};
 use crate::launch;
 
 /// Raised when a brain could no longer read what an older one wrote.
-pub const STRUCTURE_VERSION: u32 = 5;
+pub const STRUCTURE_VERSION: u32 = 6;
 
 /// The structure: what exists, as opposed to how it fares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +100,7 @@ impl Brain {
         self.records.changed.extend(unsaved.processes);
         if std::mem::take(&mut self.records.structure_changed) | unsaved.structure {
             self.remember_structure();
+            self.limit_logs();
         }
         while let Some(id) = self.records.changed.pop_first() {
             self.record_run(id);

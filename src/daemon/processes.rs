@@ -204,6 +204,16 @@ impl Process {
         self.files[channel as usize].as_ref()
     }
 
+    /// All files that one stream is written to.
+    pub fn log_files(&self, channel: Channel) -> impl Iterator<Item = &PathBuf> {
+        let others = self.stream(channel).also.iter();
+        let others = others.filter_map(|destination| match destination {
+            Destination::Path(path) => Some(path),
+            _ => None,
+        });
+        self.file(channel).into_iter().chain(others)
+    }
+
     /// What the log plane has to do with one stream.
     pub fn sink(&self, channel: Channel, supervisord: &SupervisordConfig) -> SinkConfig {
         let stream = self.stream(channel);

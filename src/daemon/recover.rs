@@ -35,14 +35,15 @@ pub struct Legacy {
 /// Reads what a predecessor left; the error says why it cannot be used.
 pub fn read_legacy(structure: &OwnedFd, ledger: Contents) -> Result<Legacy, String> {
     let bytes = blob::read(structure).map_err(|error| format!("the structure: {error}"))?;
-    let structure: Structure =
-        postcard::from_bytes(&bytes).map_err(|error| format!("the structure: {error}"))?;
-    if structure.version != STRUCTURE_VERSION {
+    let unreadable = |error| format!("the structure: {error}");
+    // What follows has the form of its version.
+    let (version, _) = postcard::take_from_bytes::<u32>(&bytes).map_err(unreadable)?;
+    if version != STRUCTURE_VERSION {
         return Err(format!(
-            "the structure has version {}, this binary reads {STRUCTURE_VERSION}",
-            structure.version
+            "the structure has version {version}, this binary reads {STRUCTURE_VERSION}"
         ));
     }
+    let structure: Structure = postcard::from_bytes(&bytes).map_err(unreadable)?;
     let mut records = BTreeMap::new();
     for (slot, bytes) in ledger.slots {
         let Ok(record) = postcard::from_bytes::<Record>(&bytes) else {
@@ -243,6 +244,7 @@ impl Brain {
     /// Gives every parked output back to the log plane, also those that descendants of earlier
     /// runs still hold; what belongs to nobody any more is closed.
     fn reattach(&mut self, parked: &mut BTreeMap<ParkKey, OwnedFd>) {
+        self.limit_logs();
         let ids: Vec<ProcessId> = self.processes.keys().copied().collect();
         for id in ids {
             let Some(process) = self.processes.get(&id) else {
@@ -365,18 +367,21 @@ mod tests {
             overrides: Default::default(),
         };
         let defaults = load(&FakeHost::new(), &source).unwrap();
-        let empty = Structure {
-            version: STRUCTURE_VERSION + 1,
+        let mut empty = Structure {
+            version: STRUCTURE_VERSION,
             fleet: Fleet::new().structure(),
             supervisord: defaults.config.supervisord,
             groups: BTreeMap::new(),
             incoming: BTreeMap::new(),
             members: BTreeMap::new(),
         };
+        let ours = postcard::to_stdvec(&empty).unwrap();
+        empty.version += 1;
         let newer = postcard::to_stdvec(&empty).unwrap();
         let version = format!("the structure has version {}", STRUCTURE_VERSION + 1);
         assert!(read(&newer).starts_with(&version));
-        assert!(read(&newer[..newer.len() / 2]).starts_with("the structure: "));
+        assert!(read(&newer[..newer.len() / 2]).starts_with(&version));
+        assert!(read(&ours[..ours.len() / 2]).starts_with("the structure: "));
         assert!(read(b"").starts_with("the structure: "));
     }
 }

@@ -360,12 +360,24 @@ pub fn events_discarded(count: u64) -> Line {
 
 /// A log file cannot be written for now.
 pub fn log_stalled(what: &str, text: &str) -> Line {
-    line(LogLevel::Error, format!("log of {what} waits: {text}"))
+    line(
+        LogLevel::Error,
+        format!("log of {what} is not written: {text}"),
+    )
 }
 
 /// Rotated files cannot be compressed or removed; writing goes on.
 pub fn log_untidy(what: &str, text: &str) -> Line {
     line(LogLevel::Warn, format!("log of {what}: {text}"))
+}
+
+/// Rotated logs had to go for a limit of all logs.
+pub fn logs_removed(files: u64, bytes: u64, because: &str) -> Line {
+    let ending = if files == 1 { " was" } else { "s were" };
+    line(
+        LogLevel::Info,
+        format!("{files} rotated log{ending} removed ({bytes} bytes, the oldest): {because}"),
+    )
 }
 
 /// It can again.

@@ -259,6 +259,21 @@ fn of_the_daemon(text: &mut Exposition, measures: &Measures, brain: i32, stats: 
         "Lines of the main log that could not be written.",
     );
     line!(text, "{name}_total {}", measures.main_log_dropped);
+    let name = "appctl_logs_held_bytes";
+    text.family(
+        name,
+        "gauge",
+        "Bytes of all program logs, where log_budget or log_min_free is set.",
+    );
+    line!(text, "{name} {}", measures.logs_held);
+    let (files, bytes) = measures.logs_removed;
+    let name = "appctl_logs_removed_files";
+    let help = "Rotated logs removed because of log_budget or log_min_free.";
+    text.family(name, "counter", help);
+    line!(text, "{name}_total {files}");
+    let name = "appctl_logs_removed_bytes";
+    text.family(name, "counter", "Their bytes.");
+    line!(text, "{name}_total {bytes}");
 }
 
 /// The value of a label: backslash, quote and newline are escaped.
@@ -301,6 +316,8 @@ mod tests {
             main_log_bytes: 1,
             main_log_dropped: 0,
             discarded: vec![("p".to_owned(), 5)],
+            logs_held: 5,
+            logs_removed: (1, 4),
             processes: vec![
                 process("a", State::Exited, Some(ExitStatus::Code(3))),
                 process("b", State::Stopped, None),
@@ -318,6 +335,9 @@ mod tests {
             r#"appctl_process_log_dropped_bytes_total{group="g\"\\",process="a",stream="stderr"} 4"#,
             "appctl_events_total 9",
             r#"appctl_events_dropped_total{pool="p"} 5"#,
+            "appctl_logs_held_bytes 5",
+            "appctl_logs_removed_files_total 1",
+            "appctl_logs_removed_bytes_total 4",
         ] {
             assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
         }

@@ -8,8 +8,10 @@
 //! Must never: decide about processes, talk to clients, let the failure of one file reach another
 //! stream. Imports only `config`.
 
+mod allowance;
 mod archive;
 pub mod auto;
+mod budget;
 mod capture;
 mod chain;
 mod compress;
@@ -38,11 +40,13 @@ mod stall;
 mod stream;
 mod streams;
 mod strip;
+mod survey;
 mod syslog;
 mod target;
 mod thread;
 mod tidy;
 mod upkeep;
+mod withhold;
 
 pub use excerpt::Excerpt;
 pub use format::Format;
@@ -52,4 +56,5 @@ pub use message::Origin;
 pub use moments::{Moments, Timeline};
 pub use outlet::OutletConfig;
 pub use plane::*;
+pub use survey::Holdings;
 pub use syslog::Syslog;

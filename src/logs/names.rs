@@ -3,8 +3,10 @@
 //!
 //! Must never: change a file.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fmt;
+use std::fs::{DirEntry, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -145,11 +147,16 @@ pub struct Identity {
 
 impl Identity {
     /// Of what was looked at.
-    pub fn of(metadata: &std::fs::Metadata) -> Identity {
+    pub fn of(metadata: &Metadata) -> Identity {
         Identity {
             device: metadata.dev(),
             inode: metadata.ino(),
         }
+    }
+
+    /// The device it is on.
+    pub fn device(self) -> u64 {
+        self.device
     }
 
     /// Whether this path (not what it links to) is that file.
@@ -174,6 +181,20 @@ pub struct Archive {
     pub identity: Identity,
 }
 
+impl Archive {
+    /// What a directory has under this name; `None` if it is no regular file, or gone meanwhile.
+    fn of(log: &Path, suffix: Suffix, entry: &DirEntry) -> Option<Archive> {
+        let metadata = entry.metadata().ok().filter(Metadata::is_file)?;
+        Some(Archive {
+            path: suffix.of(log),
+            suffix,
+            size: metadata.len(),
+            modified: metadata.mtime(),
+            identity: Identity::of(&metadata),
+        })
+    }
+}
+
 /// The rotated files of a log that are regular files, youngest first.
 pub fn list(log: &Path) -> io::Result<Vec<Archive>> {
     let (Some(directory), Some(name)) = (log.parent(), log.file_name()) else {
@@ -189,20 +210,36 @@ pub fn list(log: &Path) -> io::Result<Vec<Archive>> {
         let Some(suffix) = suffix_of(&entry.file_name(), name) else {
             continue;
         };
-        match entry.metadata() {
-            Ok(metadata) if metadata.is_file() => found.push(Archive {
-                path: suffix.of(log),
-                suffix,
-                size: metadata.len(),
-                modified: metadata.mtime(),
-                identity: Identity::of(&metadata),
-            }),
-            // Something else, or gone meanwhile.
-            _ => {}
-        }
+        found.extend(Archive::of(log, suffix, &entry));
     }
     found.sort_by_key(|archive| archive.suffix.place.age());
     Ok(found)
+}
+
+/// The rotated files of several logs; each directory is read once. One that cannot be read has none.
+pub fn list_all<'a>(logs: &BTreeSet<&'a Path>) -> Vec<(&'a Path, Archive)> {
+    let mut by_directory: BTreeMap<&Path, BTreeMap<&[u8], &Path>> = BTreeMap::new();
+    for log in logs {
+        if let (Some(directory), Some(name)) = (log.parent(), log.file_name()) {
+            let names = by_directory.entry(directory).or_default();
+            names.insert(name.as_bytes(), *log);
+        }
+    }
+    let mut found = Vec::new();
+    for (directory, names) in by_directory {
+        let entries = std::fs::read_dir(directory).into_iter().flatten();
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.as_bytes();
+            let points = (0..name.len()).filter(|at| name[*at] == b'.');
+            let mut parts = points.map(|at| (&name[..at], &name[at + 1..]));
+            let of_log =
+                parts.find_map(|(log, suffix)| Some((*names.get(log)?, Suffix::parse(suffix)?)));
+            let archive = of_log.and_then(|(log, suffix)| Archive::of(log, suffix, &entry));
+            found.extend(of_log.map(|(log, _)| log).zip(archive));
+        }
+    }
+    found
 }
 
 fn suffix_of(entry: &OsStr, log: &OsStr) -> Option<Suffix> {
@@ -274,6 +311,10 @@ mod tests {
         let found = list(&log).unwrap();
         let found: Vec<String> = found.iter().map(|a| a.suffix.to_string()).collect();
         assert_eq!(found, names);
+        let other = home.path().join("l2");
+        let all = list_all(&BTreeSet::from([log.as_path(), &other]));
+        let of = |log: &Path| all.iter().filter(|(of, _)| *of == log).count();
+        assert_eq!((of(&log), of(&other)), (names.len(), 1));
     }
 
     #[test]

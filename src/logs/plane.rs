@@ -15,9 +15,10 @@ use super::format::Format;
 use super::moments::{Moments, Timeline};
 use super::outlet::OutletConfig;
 use super::splice::Stage;
+use super::survey::Holdings;
 use super::thread::Thread;
 use super::tidy::{Finding, Findings};
-use crate::config::{LogFileConfig, OnFull};
+use crate::config::{LogBudget, LogFileConfig, OnFull};
 
 /// One output stream: chosen by the caller, stable over restarts of its program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,6 +122,15 @@ pub enum PlaneReport {
         /// What failed, on what, why.
         text: String,
     },
+    /// Rotated files were removed because of a limit of all logs.
+    Freed {
+        /// How many.
+        files: u64,
+        /// How many bytes they had.
+        bytes: u64,
+        /// Which limit: `the log_budget of 1GB is used up`.
+        because: String,
+    },
     /// A program wrote something that is to be told.
     Output {
         /// Which stream.
@@ -165,6 +175,7 @@ pub(super) enum Command {
     Clear(StreamId),
     Reopen,
     Rotate(StreamId),
+    Limit(LogBudget, Vec<(StreamId, PathBuf)>),
     /// By the background thread.
     Found(Finding),
     Finish,
@@ -178,6 +189,7 @@ pub struct Plane {
     thread: std::thread::JoinHandle<()>,
     moments: Arc<Moments>,
     counts: Arc<Counts>,
+    holdings: Arc<Holdings>,
 }
 
 impl Plane {
@@ -191,13 +203,14 @@ impl Plane {
         let own_wake = rustix::io::fcntl_dupfd_cloexec(&wake, 3)?;
         let moments = Arc::new(Moments::default());
         let counts = Arc::new(Counts::default());
+        let holdings = Arc::new(Holdings::default());
         let findings = Findings::new(commands.clone(), wake.try_clone()?);
         let thread = Thread::new(
             obeyed,
             own_wake,
             stage,
             reports,
-            (moments.clone(), counts.clone()),
+            (moments.clone(), counts.clone(), holdings.clone()),
             findings,
         )?;
         let thread = std::thread::Builder::new()
@@ -210,6 +223,7 @@ impl Plane {
                 thread,
                 moments,
                 counts,
+                holdings,
             },
             told,
         ))
@@ -218,6 +232,17 @@ impl Plane {
     /// How much was written.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// What all logs that are limited hold.
+    pub fn holdings(&self) -> &Holdings {
+        &self.holdings
+    }
+
+    /// Has these logs keep within these limits together, whether they are written at the moment or
+    /// not. Those of streams that are not named have none.
+    pub fn limit(&self, budget: LogBudget, logs: Vec<(StreamId, PathBuf)>) {
+        self.command(Command::Limit(budget, logs));
     }
 
     /// When what of a stream was written.

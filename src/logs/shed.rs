@@ -4,14 +4,46 @@
 //! The line that was begun before is kept to its end; from there on every byte is counted, until
 //! the first line that begins when writing works again.
 
+use std::fmt;
+
 /// Bytes of a begun line that are kept in memory at most.
 const REST_MAX: usize = 64 * 1024;
+
+/// How much was dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    lines: u64,
+    bytes: u64,
+}
+
+impl Tally {
+    /// Whether anything was.
+    pub fn is_lossy(self) -> bool {
+        self.bytes > 0
+    }
+
+    /// Both together.
+    pub fn and(self, other: Tally) -> Tally {
+        Tally {
+            lines: self.lines + other.lines,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+}
+
+/// `12 lines (345 bytes) dropped`.
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (lines, bytes) = (self.lines, self.bytes);
+        let [of_lines, of_bytes] = [lines, bytes].map(|count| if count == 1 { "" } else { "s" });
+        write!(f, "{lines} line{of_lines} ({bytes} byte{of_bytes}) dropped")
+    }
+}
 
 /// What is being dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shed {
-    lines: u64,
-    bytes: u64,
+    tally: Tally,
     why: String,
     /// The source whose line was begun before and is kept to its end.
     keeps: Option<u64>,
@@ -27,8 +59,7 @@ impl Shed {
     /// From now on, because of this error. `begun`: the source whose line has been taken in part.
     pub fn new(why: String, begun: Option<u64>) -> Shed {
         Shed {
-            lines: 0,
-            bytes: 0,
+            tally: Tally::default(),
             why,
             keeps: begun,
             rest: 0,
@@ -70,8 +101,8 @@ impl Shed {
         };
         let begins = u64::from(self.cuts != Some(source));
         let ends = before.iter().filter(|byte| **byte == b'\n').count();
-        self.lines += begins + ends as u64;
-        self.bytes += bytes.len() as u64;
+        self.tally.lines += begins + ends as u64;
+        self.tally.bytes += bytes.len() as u64;
         self.cuts = (*last != b'\n').then_some(source);
     }
 
@@ -87,22 +118,15 @@ impl Shed {
         self.cuts
     }
 
-    /// Whether anything was dropped.
-    pub fn is_lossy(&self) -> bool {
-        self.bytes > 0
-    }
-
-    /// `12 lines (345 bytes) dropped`.
-    pub fn tally(&self) -> String {
-        let (lines, bytes) = (self.lines, self.bytes);
-        let [of_lines, of_bytes] = [lines, bytes].map(|count| if count == 1 { "" } else { "s" });
-        format!("{lines} line{of_lines} ({bytes} byte{of_bytes}) dropped")
+    /// How much was dropped.
+    pub fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// The line that stands in the log where lines are missing.
     pub fn marker(&self) -> String {
         let begin = if self.is_torn { "\n" } else { "" };
-        format!("{begin}[appctl: {}: {}]\n", self.tally(), self.why)
+        format!("{begin}[appctl: {}: {}]\n", self.tally, self.why)
     }
 }
 
@@ -128,7 +152,7 @@ mod tests {
         assert_eq!(shed.rest(2, b"ee\nfour\n"), 0);
         shed.drop_all(1, b"ee\n");
         assert_eq!(
-            (shed.tally().as_str(), shed.waits_for()),
+            (shed.tally().to_string().as_str(), shed.waits_for()),
             ("3 lines (14 bytes) dropped", None)
         );
         shed.split(1, b"x");
@@ -142,7 +166,7 @@ mod tests {
         assert_eq!(shed.split(1, &[b'x'; REST_MAX]), REST_MAX);
         assert_eq!(shed.split(1, b"x"), 0);
         assert_eq!(shed.waits_for(), Some(1));
-        assert_eq!(shed.tally(), "1 line (1 byte) dropped");
+        assert_eq!(shed.tally().to_string(), "1 line (1 byte) dropped");
         assert!(
             shed.marker().starts_with("\n["),
             "the marker stands on a line of its own"
@@ -170,9 +194,9 @@ mod tests {
             let (whole, kept) = shed_of(&mut std::iter::repeat(text.len().max(1)));
             let (pieces, _) = shed_of(&mut chunks.iter().copied().cycle());
             prop_assert_eq!(&whole, &pieces);
-            prop_assert_eq!(whole.bytes + kept as u64, text.len() as u64);
+            prop_assert_eq!(whole.tally.bytes + kept as u64, text.len() as u64);
             let dropped = &text[kept..];
-            prop_assert_eq!(whole.lines, dropped.lines().count() as u64);
+            prop_assert_eq!(whole.tally.lines, dropped.lines().count() as u64);
         }
     }
 }

@@ -4,10 +4,11 @@
 use std::io;
 
 use super::chain::Chain;
-use super::shed::Shed;
+use super::shed::{Shed, Tally};
 use super::sink::{Failure, Now};
 use super::splice::{CHUNK_MAX, Stage, read_some};
 use super::stream::{CHUNKS_PER_TURN, Pumped, Stream, is_again, take};
+use super::target;
 use crate::config::OnFull;
 
 impl Stream {
@@ -16,10 +17,10 @@ impl Stream {
         self.shed.is_some()
     }
 
-    /// What is dropped, once something was.
-    pub fn shed_so_far(&self) -> Option<String> {
-        let shed = self.shed.as_ref().filter(|shed| shed.is_lossy())?;
-        Some(shed.tally())
+    /// What was dropped since its trouble began, once something was.
+    pub fn shed_so_far(&self) -> Option<Tally> {
+        let now = self.shed.as_ref().map(Shed::tally).unwrap_or_default();
+        Some(self.shed_before.and(now)).filter(|tally| tally.is_lossy())
     }
 
     /// Begins to drop, if this stream is to and this failure is one of its file.
@@ -49,6 +50,19 @@ impl Stream {
         Ok(())
     }
 
+    /// Begins to drop because there is no room, if nothing is on the way.
+    pub(super) fn begin_withholding(&mut self, why: String, stage: &Stage) -> bool {
+        if self.retry.is_some() || self.is_owed(stage) || self.is_shedding() {
+            return false;
+        }
+        let size = rustix::fs::fstat(self.sink.file()).map_or(0, |it| it.st_size.unsigned_abs());
+        let is_begun = size > 0 && target::last_byte(self.sink.file(), size) != b'\n';
+        let source = self.sources.last().map(|source| source.token);
+        self.shed = Some(Shed::new(why, source.filter(|_| is_begun)));
+        self.withheld = true;
+        true
+    }
+
     /// Takes what a source holds, and drops it but for the rest of a line that was begun before.
     pub(super) fn shed_some(&mut self, index: usize) -> Pumped {
         let (Some(source), Some(shed)) = (self.sources.get(index), &mut self.shed) else {
@@ -62,7 +76,8 @@ impl Stream {
                     shed.forget(source.token);
                     return Pumped::Ended;
                 }
-                Ok(_) => {
+                Ok(read) => {
+                    self.flow.taken += read;
                     let kept = shed.split(source.token, &bytes);
                     self.buffer.extend_from_slice(&bytes[..kept]);
                     self.count.add_dropped(bytes.len() - kept);
@@ -107,14 +122,17 @@ impl Stream {
 
     /// Writes the line that says what is missing, unless a dropped line has to end first.
     pub fn end_shedding(&mut self, now: Now) -> Result<(), Failure> {
+        if self.withheld {
+            return Ok(());
+        }
         let waits = self.shed.as_ref().and_then(Shed::waits_for);
         if waits.is_some_and(|token| self.sources.iter().any(|source| source.token == token)) {
             return Ok(());
         }
-        let Some(shed) = self.shed.take().filter(Shed::is_lossy) else {
+        let Some(shed) = self.shed.take().filter(|shed| shed.tally().is_lossy()) else {
             return Ok(());
         };
-        self.shed_before = Some(shed.tally());
+        self.shed_before = self.shed_before.and(shed.tally());
         let marker = shed.marker().into_bytes();
         let marker = match Chain::of(self.config()) {
             Some(chain) => chain.formed(&marker, now.micros, false),

@@ -17,7 +17,7 @@ use super::mainlog;
 use super::moments::{Moments, NOTE_INTERVAL, Note};
 use super::outlet::Outlets;
 use super::plane::{SinkConfig, StreamId};
-use super::shed::Shed;
+use super::shed::{Shed, Tally};
 use super::sink::{Failure, Now, Sink};
 use super::splice::{CHUNK_MAX, Place, Stage, move_directly, read_some};
 use super::stall::Backoff;
@@ -78,17 +78,28 @@ pub(super) struct Stream {
     pub outlets: Outlets,
     /// What is being dropped, where that is wanted rather than waiting.
     pub(super) shed: Option<Shed>,
-    /// What was dropped before writing worked again, once.
-    pub(super) shed_before: Option<String>,
+    /// Its lines are dropped though its file could be written: there is no room for them.
+    pub withheld: bool,
+    /// What was dropped before writing worked again, since its trouble began.
+    pub(super) shed_before: Tally,
     /// Where it is noted what was written when, and the time of the last note.
     moments: Arc<Moments>,
     /// Bytes taken out of its pipes.
     pub(super) count: Count,
-    /// The same, since this was last asked.
-    moved: usize,
+    /// What went through since this was last asked.
+    pub(super) flow: Flow,
     noted: i64,
     /// What is to be told of its output.
     pub told: Vec<Told>,
+}
+
+/// How much went through a stream.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    /// Bytes taken out of its pipes.
+    pub taken: usize,
+    /// Bytes that its file grew by.
+    pub grown: u64,
 }
 
 /// Output that is to be told.
@@ -140,10 +151,11 @@ impl Stream {
             unspliceable: false,
             rotation: RotationNews::default(),
             shed: None,
-            shed_before: None,
+            shed_before: Tally::default(),
             moments,
             count,
-            moved: 0,
+            flow: Flow::default(),
+            withheld: false,
             noted: 0,
             told: Vec::new(),
         }
@@ -165,12 +177,25 @@ impl Stream {
         self.sink.config()
     }
 
-    /// Moves some of what a source holds. A failure is given once, when the stream stalls.
-    pub fn pump(&mut self, index: usize, stage: &mut Stage, now: Now) -> (Pumped, Option<Failure>) {
+    /// Moves so many chunks of what a source holds at most. A failure is given once, when the stream stalls.
+    pub fn pump(
+        &mut self,
+        index: usize,
+        chunks: usize,
+        stage: &mut Stage,
+        now: Now,
+    ) -> (Pumped, Option<Failure>) {
         self.note_moment(now);
         if self.is_shedding() {
             if self.retry.is_some() {
                 return (self.shed_some(index), None);
+            }
+            if self.withheld {
+                let pumped = self.shed_some(index);
+                return match self.write_buffer(now) {
+                    Ok(()) => (pumped, None),
+                    Err(failure) => (Pumped::Stalled, self.stall(failure, stage, now)),
+                };
             }
             if let Some(pumped) = self.shed_rest(index, stage) {
                 return (pumped, None);
@@ -179,7 +204,7 @@ impl Stream {
                 return (Pumped::Stalled, self.stall(failure, stage, now));
             }
         }
-        for _ in 0..CHUNKS_PER_TURN {
+        for _ in 0..chunks {
             let moved = match self.move_chunk(index, stage, now) {
                 Ok(Some(0)) => return (Pumped::Ended, None),
                 Ok(Some(moved)) => moved,
@@ -187,7 +212,7 @@ impl Stream {
                 Err(failure) => return (Pumped::Stalled, self.stall(failure, stage, now)),
             };
             self.count.add(moved);
-            self.moved += moved;
+            self.flow.taken += moved;
             if let Some(failure) = self.rotation.failure.take() {
                 return (Pumped::More, Some(failure));
             }
@@ -198,9 +223,9 @@ impl Stream {
         (Pumped::More, None)
     }
 
-    /// How many bytes were moved since this was last asked.
-    pub fn take_moved(&mut self) -> usize {
-        std::mem::take(&mut self.moved)
+    /// What went through since this was last asked.
+    pub fn take_flow(&mut self) -> Flow {
+        std::mem::take(&mut self.flow)
     }
 
     /// Notes what offset the file has now, if that was not done just before.
@@ -374,6 +399,7 @@ impl Stream {
             let offset = (kind == Kind::Regular).then_some(&mut end);
             return match move_directly(&source.pipe, self.sink.file(), offset, portion.most) {
                 Ok(moved) => {
+                    self.flow.grown += moved as u64;
                     self.close_at(portion.closes_at, end, now);
                     Ok(Some(moved))
                 }
@@ -401,6 +427,7 @@ impl Stream {
         };
         match stage.empty_into(self.sink.file(), end) {
             Ok(()) => {
+                self.flow.grown += moved as u64;
                 self.close_at(portion.closes_at, end + moved as u64, now);
                 Ok(Some(moved))
             }
@@ -618,6 +645,7 @@ impl Stream {
                 }
             }
         };
+        self.flow.grown += written as u64;
         self.buffer.drain(..written);
         // Most streams never come here again: give the memory back.
         if self.buffer.is_empty() {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use async_std::channel::Sender;
 use rustix::event::{Timespec, epoll};
 use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
 
+use super::allowance::Allowance;
 use super::chain::Chain;
 use super::counts::Counts;
 use super::excerpt::Account;
@@ -22,12 +24,15 @@ use super::outlet::OutletNews;
 use super::pace::Pace;
 use super::plane::{Command, PlaneReport, SinkConfig, StreamId};
 use super::rotation::Wall;
+use super::shed::Tally;
 use super::sink::{Failure, Now, Sink};
 use super::splice::Stage;
-use super::stream::{Pumped, SOURCES_MAX, Source, Stream, Told};
+use super::stream::{Flow, Pumped, SOURCES_MAX, Source, Stream, Told};
 use super::streams::Streams;
+use super::survey::Holdings;
 use super::tidy::{Background, Findings};
-use crate::config::LogFileConfig;
+use super::withhold::Removals;
+use crate::config::{LogBudget, LogFileConfig};
 
 const WAKE: u64 = 0;
 const CLOCK: u64 = 1;
@@ -47,17 +52,27 @@ pub(super) struct Thread {
     /// When it will ring.
     pub(super) clock_set_for: Option<Wall>,
     ready: OwnedFd,
-    stage: Stage,
+    pub(super) stage: Stage,
     pub(super) streams: Streams,
     owners: BTreeMap<u64, StreamId>,
     /// Sources in whose pipe the beginning of a line waits, and until when.
     held: BTreeMap<u64, Instant>,
     pace: Pace,
+    /// Bytes taken out of pipes in this turn.
+    moved: usize,
     next_token: u64,
     reports: Sender<PlaneReport>,
     moments: Arc<Moments>,
     pub(super) background: Background,
     counts: Arc<Counts>,
+    /// Limits of all logs, which logs those are, and what may still be written before one is reached.
+    pub(super) budget: LogBudget,
+    pub(super) limited: Vec<(StreamId, PathBuf)>,
+    pub(super) allowance: Allowance,
+    pub(super) holdings: Arc<Holdings>,
+    /// Streams that drop their lines because of a limit, and those that did until then.
+    pub(super) withheld: BTreeMap<StreamId, Option<Instant>>,
+    pub(super) removals: Removals,
     pub(super) now: Now,
     /// Output that is on its way to the turn.
     account: Account,
@@ -71,7 +86,7 @@ impl Thread {
         wake: OwnedFd,
         stage: Stage,
         reports: Sender<PlaneReport>,
-        (moments, counts): (Arc<Moments>, Arc<Counts>),
+        (moments, counts, holdings): (Arc<Moments>, Arc<Counts>, Arc<Holdings>),
         findings: Findings,
     ) -> io::Result<Thread> {
         let ready = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -100,11 +115,18 @@ impl Thread {
             owners: BTreeMap::new(),
             held: BTreeMap::new(),
             pace: Pace::default(),
+            moved: 0,
             next_token: FIRST_SOURCE,
             reports,
             moments,
             background: Background::new(findings),
             counts,
+            budget: LogBudget::default(),
+            limited: Vec::new(),
+            allowance: Allowance::default(),
+            holdings,
+            withheld: BTreeMap::new(),
+            removals: Removals::default(),
             now: Now::read(),
             account: Account::default(),
             untold: BTreeMap::new(),
@@ -128,14 +150,14 @@ impl Thread {
             }
             self.now = Now::read();
             self.pace.begins(self.now.instant);
-            let (mut commanded, mut pumped, mut moved) = (false, 0, 0);
+            let (mut commanded, mut pumped) = (false, 0);
             for event in &events {
                 match event.data.u64() {
                     WAKE => commanded = true,
                     CLOCK => self.clock_rang(),
                     token => {
                         pumped += 1;
-                        moved += self.source_ready(token);
+                        self.source_ready(token);
                     }
                 }
             }
@@ -143,9 +165,13 @@ impl Thread {
             for id in self.streams.overdue(self.now.instant) {
                 self.look_at(id);
             }
+            if !self.withheld.is_empty() {
+                self.survey_if_due();
+            }
             if commanded && self.obey() {
                 return self.finish();
             }
+            let moved = std::mem::take(&mut self.moved);
             if let Some(rest) = self.pace.ends(pumped, moved) {
                 std::thread::sleep(rest);
             }
@@ -154,7 +180,8 @@ impl Thread {
 
     fn timeout(&self) -> Option<Timespec> {
         let held = self.held.values().copied();
-        let due = held.chain(self.streams.next_due()).min()?;
+        let survey = self.allowance.due(!self.withheld.is_empty());
+        let due = held.chain(self.streams.next_due()).chain(survey).min()?;
         let wait = due.saturating_duration_since(Instant::now());
         Timespec::try_from(wait).ok()
     }
@@ -172,6 +199,7 @@ impl Thread {
                 Command::Clear(stream) => self.clear(stream),
                 Command::Reopen => self.reopen(),
                 Command::Rotate(stream) => self.rotate(stream),
+                Command::Limit(budget, logs) => self.limit(budget, logs),
                 Command::Found(finding) => self.hear(finding),
                 Command::Finish => return true,
             }
@@ -243,10 +271,9 @@ impl Thread {
         self.owners.insert(token, id);
     }
 
-    /// Takes from a source what there is: how many bytes were moved.
-    fn source_ready(&mut self, token: u64) -> usize {
+    fn source_ready(&mut self, token: u64) {
         let Some(id) = self.owners.get(&token).copied() else {
-            return 0;
+            return;
         };
         let found = self.streams.get(id).and_then(|stream| {
             stream
@@ -257,25 +284,29 @@ impl Thread {
         if let Some(index) = found {
             self.pump(id, index);
         }
-        self.streams.get_mut(id).map_or(0, Stream::take_moved)
     }
 
     fn pump(&mut self, id: StreamId, index: usize) -> Pumped {
         let now = self.now;
+        self.withhold(id);
+        let chunks = self.chunks(id);
         let Some(stream) = self.streams.get_mut(id) else {
             return Pumped::Empty;
         };
-        let (pumped, failure) = stream.pump(index, &mut self.stage, now);
+        let (pumped, failure) = stream.pump(index, chunks, &mut self.stage, now);
+        let Flow { taken, grown } = stream.take_flow();
         if let Some(source) = stream.sources.get(index) {
             hold(&self.ready, &mut self.held, source);
         }
         let told = std::mem::take(&mut stream.told);
         let fine = failure.is_none() && pumped != Pumped::Stalled;
         let waits = pumped == Pumped::Stalled && !stream.is_shedding();
+        self.moved += taken;
         if let Some(failure) = failure {
             stream.troubled = true;
             self.tell_failure(id, failure);
         }
+        self.account_for(id, taken, grown);
         if fine {
             self.tell_recovery(id);
         }
@@ -411,16 +442,20 @@ impl Thread {
         match found {
             // What is left arrives by the ready set; this takes what is there now.
             Some(index) => _ = self.pump(id, index),
-            None => self.report(PlaneReport::Drained {
-                stream: id,
-                generation,
-            }),
+            None => {
+                self.tell_dropping(id);
+                self.report(PlaneReport::Drained {
+                    stream: id,
+                    generation,
+                });
+            }
         }
     }
 
     fn forget(&mut self, id: StreamId) {
         self.moments.forget(id);
         self.counts.forget(id);
+        self.withheld.remove(&id);
         if let Some(stream) = self.streams.remove(id) {
             for source in stream.sources {
                 self.owners.remove(&source.token);
@@ -499,8 +534,10 @@ impl Thread {
             return;
         };
         let well = stream.retry.is_none() && !stream.sink.cannot_rotate() && !stream.is_shedding();
+        let well = well && !self.withheld.contains_key(&id);
         if well && std::mem::take(&mut stream.troubled) {
-            let dropped = stream.shed_before.take();
+            let dropped = stream.shed_so_far().map(|tally| tally.to_string());
+            stream.shed_before = Tally::default();
             self.report(PlaneReport::Recovered {
                 stream: id,
                 dropped,
@@ -509,9 +546,10 @@ impl Thread {
     }
 
     /// Tells how much has been dropped so far, if anything was.
-    fn tell_dropping(&self, id: StreamId) {
+    pub(super) fn tell_dropping(&self, id: StreamId) {
         let stream = self.streams.get(id);
-        if let Some(text) = stream.and_then(Stream::shed_so_far) {
+        if let Some(tally) = stream.and_then(Stream::shed_so_far) {
+            let text = tally.to_string();
             self.report(PlaneReport::Dropping { stream: id, text });
         }
     }

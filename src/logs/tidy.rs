@@ -19,10 +19,14 @@ use super::names::{self, Archive, Identity, Suffix};
 use super::plane::{Command, StreamId};
 use super::retention::{self, Kept};
 use super::rotation::Wall;
+use super::survey::Surveyed;
 use crate::config::{Compression, LogFileConfig, RotateSuffix};
 
 /// Niceness of the thread, for the processor and, derived from it, for the disk.
 const NICENESS: i32 = 19;
+
+/// Files that wait to be closed at most.
+const CLOSING_MAX: usize = 4;
 
 /// Requests for one log, after which something is wrong with its names.
 const REQUESTS_MAX: usize = 100_000;
@@ -48,6 +52,8 @@ pub(super) enum Finding {
         /// What could not be done.
         failure: Option<String>,
     },
+    /// All logs and their disks have been looked at.
+    Surveyed(Surveyed),
 }
 
 /// A change of names. It is made only if the file is still what was found; the answer says whether
@@ -114,7 +120,7 @@ impl Findings {
         Findings { commands, wake }
     }
 
-    fn try_clone(&self) -> io::Result<Findings> {
+    pub fn try_clone(&self) -> io::Result<Findings> {
         Ok(Findings {
             commands: self.commands.clone(),
             wake: self.wake.try_clone()?,
@@ -122,7 +128,7 @@ impl Findings {
     }
 
     /// Fails if the log thread is gone.
-    fn send(&self, finding: Finding) -> io::Result<()> {
+    pub fn send(&self, finding: Finding) -> io::Result<()> {
         let gone = |_| io::Error::other("the log thread has ended");
         self.commands.send(Command::Found(finding)).map_err(gone)?;
         rustix::io::write(&self.wake, &1_u64.to_ne_bytes())?;
@@ -148,6 +154,11 @@ impl Background {
         }
     }
 
+    /// A way for another thread.
+    pub fn findings(&self) -> io::Result<Findings> {
+        self.findings.try_clone()
+    }
+
     /// Whether a log of this configuration is to be looked after at all.
     pub fn is_needed(config: &LogFileConfig) -> bool {
         config.compress.is_some()
@@ -162,9 +173,13 @@ impl Background {
         self.go_on();
     }
 
-    /// Closes a file that has no name any more.
+    /// Closes a file that has no name any more. Where they become many, writing has to wait: they
+    /// fill the disk until they are closed.
     pub fn close(&mut self, file: OwnedFd) {
-        self.closing.push(file);
+        match self.closing.len() < CLOSING_MAX {
+            true => self.closing.push(file),
+            false => drop(file),
+        }
         self.go_on();
     }
 
@@ -261,14 +276,14 @@ fn next_to_pack<'a>(
     files.iter().rev().find(may).map(|file| (file, how))
 }
 
-fn remove(file: &Archive, findings: &Findings) -> io::Result<()> {
+/// Has a rotated file removed, if it still is what was found; false: it is not.
+pub(super) fn remove(file: &Archive, findings: &Findings) -> io::Result<bool> {
     // Held while its name goes, so that its blocks are freed here.
     let _held = compress::open(file).ok().flatten();
     findings.request(Request::Remove {
         path: file.path.clone(),
         file: file.identity,
-    })?;
-    Ok(())
+    })
 }
 
 fn pack(file: &Archive, job: &Job, how: Compression, findings: &Findings) -> io::Result<()> {

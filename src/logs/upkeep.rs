@@ -55,6 +55,8 @@ impl Thread {
         };
         let left = stream.sink.take_aftermath();
         if let Some(file) = left.fallen {
+            let size = rustix::fs::fstat(&file).map_or(0, |it| it.st_size.unsigned_abs());
+            self.allowance.freed(id, size);
             self.background.close(file);
         }
         let config = stream.config();
@@ -86,6 +88,7 @@ impl Thread {
                 // Nobody waits any more only if that thread is gone.
                 let _ = answer.send(request.perform());
             }
+            Finding::Surveyed(surveyed) => self.hear_survey(surveyed),
             Finding::Finished {
                 stream: id,
                 expiry,

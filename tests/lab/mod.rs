@@ -14,6 +14,7 @@
 // Each test binary compiles this library and uses a part of it.
 #![allow(dead_code)]
 
+pub mod disk;
 pub mod http;
 pub mod numbers;
 pub mod procfs;

@@ -48,6 +48,31 @@ impl Tally {
         Tally::of(&String::from_utf8_lossy(&bytes))
     }
 
+    /// Reads a log of numbered lines some of which were dropped: every number is there once and in
+    /// order, or counted, with its bytes, by a marker where it should be. Gives the last number, and
+    /// how many lines and bytes were dropped.
+    #[track_caller]
+    pub fn accounted(log: &str) -> (u64, u64, u64) {
+        let (mut expected, mut lines, mut bytes) = (1, 0, 0);
+        for line in log.lines() {
+            let line = line.rsplit("| ").next().unwrap_or(line);
+            let Some(counts) = line.strip_prefix("[appctl: ") else {
+                assert_eq!(line, expected.to_string(), "a line is torn or missing");
+                expected += 1;
+                continue;
+            };
+            let words = counts.split(|c: char| !c.is_ascii_digit());
+            let numbers: Vec<u64> = words.filter_map(|word| word.parse().ok()).collect();
+            let dropped =
+                (expected..expected + numbers[0]).map(|it| it.to_string().len() as u64 + 1);
+            assert_eq!(numbers[1], dropped.sum::<u64>(), "{line}");
+            lines += numbers[0];
+            bytes += numbers[1];
+            expected += numbers[0];
+        }
+        (expected - 1, lines, bytes)
+    }
+
     fn count(&mut self, number: u64) {
         if self.lines == 0 {
             self.first = number;
