@@ -158,6 +158,38 @@ fn a_port_without_a_password_stays_on_this_machine() {
     lab.shut_down();
 }
 
+#[test]
+fn what_a_program_does_not_read_yet_waits_for_it() {
+    // Supervisor answers HTTP 500 as soon as the pipe is full, and writes it all the same.
+    ours_only!();
+    let slow = "[program:slow]\nstdout_logfile=@D@/slow.log\n\
+        command=/bin/sh -c 'while [ ! -e @D@/go ]; do sleep 0.02; done; exec /bin/cat'\n";
+    let mut lab = Lab::with(slow);
+    lab.wait_state("slow", "RUNNING");
+    let send = |text: &str| {
+        let body = format!(
+            "<methodCall><methodName>supervisor.sendProcessStdin</methodName><params>\
+             <param><value>slow</value></param><param><value>{text}</value></param>\
+             </params></methodCall>"
+        );
+        exchange(UnixStream::connect(lab.socket()).unwrap(), &post(&body, ""))
+    };
+    let lines: Vec<String> = (0..5)
+        .map(|number| number.to_string().repeat(50_000) + "\n")
+        .collect();
+    for line in &lines {
+        assert!(send(line).contains("<boolean>1</boolean>"));
+    }
+    let most = send(&"x".repeat(4_150_000));
+    assert!(most.contains("FAILED: "), "{most}");
+    lab.write("go", "");
+    lab.until("everything is read", |lab| {
+        lab.read("slow.log").len() >= 250_005
+    });
+    assert_eq!(lab.read("slow.log"), lines.concat());
+    lab.shut_down();
+}
+
 /// Supervisor's own client.
 fn their_ctl(lab: &Lab, line: &str) -> Said {
     let mut command = Command::new(venv::bin().unwrap().join("supervisorctl"));

@@ -1,7 +1,7 @@
 //! XML-RPC: calls that clients send, and the answers that a client of ours is sent.
 
-use appctl::http::client_side::{read_response, write_call};
-use appctl::http::value::{Value, read_call, write_response};
+use appctl::http::xml_rpc::client_side::{read_response, write_call};
+use appctl::http::xml_rpc::{Value, read_call, write_response};
 
 /// A call that was read can be written and read again and is the same then, and so can its
 /// arguments as results.

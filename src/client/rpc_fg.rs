@@ -18,7 +18,7 @@ use super::rpc_server::RpcServer;
 use super::server::Trouble;
 use super::session::Lost;
 use crate::fleet::State;
-use crate::http::value::Value;
+use crate::http::xml_rpc::Value;
 
 /// How often to ask whether the process still runs.
 const LOOK_EVERY: Timespec = Timespec {

@@ -19,8 +19,8 @@ use crate::control::answer::state_named;
 use crate::control::codes::Code;
 use crate::control::{AvailView, DifferenceKind, ProcessView};
 use crate::fleet::ProcessName;
-use crate::http::client_side::{RemoteFault, read_response, write_call};
-use crate::http::value::Value;
+use crate::http::xml_rpc::Value;
+use crate::http::xml_rpc::client_side::{RemoteFault, read_response, write_call};
 
 /// The version of the interface that we speak.
 const API_VERSION: &str = "3.0";

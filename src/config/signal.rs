@@ -89,6 +89,14 @@ impl Signal {
             })
     }
 
+    /// Reads a signal to be sent: as above, and 0, which only asks whether it could be.
+    pub fn to_send(text: &str) -> Result<Signal, SignalProblem> {
+        match python::integer(text, 10) {
+            Ok(0) => Ok(Signal(0)),
+            _ => Signal::parse(text),
+        }
+    }
+
     /// The name as Supervisor prints it (`SIGTERM`), or `signal 40` where there is none.
     pub fn name(self) -> String {
         NAMES

@@ -28,7 +28,6 @@ pub mod seats;
 pub mod selector;
 pub mod server;
 mod session;
-mod signals;
 mod since;
 pub mod verbs;
 mod word;

@@ -10,8 +10,9 @@ use super::codes::{Code, Trouble};
 use super::line::Row;
 use super::question::{Ask, Channel, Following};
 use super::request::Request;
+use super::selector;
 use super::word::{SHOWN_MAX, shown};
-use super::{selector, signals};
+use crate::config::Signal;
 use crate::fleet::Selector;
 
 /// The version of the protocol, as `hello` tells it. It grows when an old client could
@@ -185,7 +186,7 @@ pub const VERBS: &[Verb] = &[
         help: "Sends a signal, given by name (HUP, SIGHUP) or number, to processes.",
         read: |a| {
             let word = a.required("SIGNAL")?;
-            let signal = signals::signal(&word).ok_or_else(|| {
+            let signal = Signal::to_send(&word).map_err(|_| {
                 let text = format!("no signal is called {}", shown(&word));
                 Trouble::new(Code::BadSignal, text)
             })?;

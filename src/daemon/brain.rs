@@ -10,6 +10,7 @@ use async_std::channel::{Receiver, bounded};
 
 use super::answers::Answers;
 use super::history::History;
+use super::input::Inputs;
 use super::listeners::{Listeners, Memory};
 use super::main_log::start_main_log;
 use super::memory::Records;
@@ -81,6 +82,8 @@ pub struct Brain {
     /// What happened, for whoever reads it.
     pub(super) bulletin: Bulletin,
     pub(super) listeners: Listeners,
+    /// What clients write to programs.
+    pub(super) inputs: Inputs,
     pub(super) history: History,
     /// Open sockets of FastCGI programs.
     pub(super) sockets: Sockets,
@@ -199,6 +202,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         asked_to_end: false,
         bulletin: Bulletin::continuing(memory.last_event),
         listeners,
+        inputs: Inputs::default(),
         history,
         sockets: Sockets::new(),
         upgrades: Upgrades::new(),

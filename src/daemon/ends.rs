@@ -101,6 +101,7 @@ impl Brain {
             return;
         };
         run.stdin = None;
+        self.inputs.forget(run.id);
         run.ending = Some(Ending {
             status,
             undrained: channels.len() as u8,

@@ -17,6 +17,7 @@ mod ends;
 mod farewell;
 mod files;
 mod history;
+mod input;
 mod leftovers;
 mod listeners;
 mod main_log;

@@ -86,7 +86,7 @@ impl Brain {
                 send(&reply, answer);
             }
             Ask::Stdin { name, bytes } => {
-                let written = self.write_stdin(&Selector::Process(name), &bytes);
+                let written = self.write_stdin(&name, &bytes);
                 send(
                     &reply,
                     written.map_or_else(Answer::Failed, |()| Answer::Done),
@@ -268,24 +268,6 @@ impl Brain {
             .find(name)
             .and_then(|id| self.processes.get(&id))
             .ok_or(Failure::Refused(Refusal::NoSuchProcess))
-    }
-
-    fn write_stdin(&self, selector: &Selector, bytes: &[u8]) -> Result<(), Failure> {
-        let process = self.select_process(selector)?;
-        let run = process.run.as_ref().filter(|run| run.ending.is_none());
-        let run = run.ok_or(Failure::Refused(Refusal::NotRunning))?;
-        let stdin = run.stdin.as_ref().ok_or(Failure::NoInput)?;
-        match rustix::io::write(stdin, bytes) {
-            Ok(written) if written == bytes.len() => Ok(()),
-            Ok(written) => Err(Failure::Other(format!(
-                "only {written} of {} bytes fit into its standard input, which it does not read",
-                bytes.len()
-            ))),
-            Err(rustix::io::Errno::PIPE) => Err(Failure::NoInput),
-            Err(error) => Err(Failure::Other(format!(
-                "writing to its standard input: {error}"
-            ))),
-        }
     }
 
     /// Asks the log plane to do something to the logs of processes.

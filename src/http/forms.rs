@@ -8,10 +8,8 @@ use hyper::header::{HeaderValue, LOCATION};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use quick_xml::escape::escape;
 
-use super::fault;
-use super::interface::{Interface, Outcome};
 use super::reply::{self, HTML, Reply};
-use super::value::{Call, Value};
+use super::xml_rpc::{Call, Interface, Outcome, Value, fault};
 
 /// Fields of a form: the first of each name counts.
 #[derive(Debug, Default)]

@@ -5,9 +5,7 @@
 //! that are gone. `site` answers: it checks `credentials`, asks the `guard` whether a browser was
 //! talked into the request, and leads to a door:
 //!
-//! * `/RPC2`: `value` is the codec, `client_side` its other half, `fault` the table of faults,
-//!   `methods` the table of methods,
-//!   `interface`, `arguments`, `info` and `logs` what they do.
+//! * `/RPC2`: [`xml_rpc`].
 //! * `/logtail`, `/mainlogtail`: `tails`; `stream` turns log files into bodies.
 //! * `/api/v1/…`: `api`, in JSON; `events` sends what happens.
 //! * `/live`: what open pages watch; `live` follows the events and `usage` reads CPU and memory, once for all.
@@ -22,20 +20,13 @@
 //! `launch`, `logs`, `events`, `control`.
 
 mod api;
-mod arguments;
 mod asking;
-pub mod client_side;
 mod credentials;
 mod events;
-mod fault;
 mod forms;
 mod guard;
 mod hang_up;
-mod info;
-mod interface;
 mod live;
-mod logs;
-mod methods;
 mod metrics;
 mod pace;
 mod page;
@@ -46,7 +37,7 @@ mod tails;
 mod tcp;
 mod transport;
 mod usage;
-pub mod value;
+pub mod xml_rpc;
 
 pub use credentials::Credentials;
 pub use guard::Guard;

@@ -13,6 +13,7 @@ mod lab;
 
 mod plain;
 mod player;
+mod rpc;
 mod scenario;
 mod transcript;
 

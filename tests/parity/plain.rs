@@ -14,7 +14,7 @@ fn line(text: &str) -> String {
     if word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_digit()) {
         return format!("{}PID", &text[..text.len() - word.len()]);
     }
-    for before in ["pid ", "' ("] {
+    for before in ["pid ", "pid:", "when:", "' ("] {
         text = number_behind(&text, before);
     }
     if let Some(at) = text.find("uptime ") {
@@ -44,9 +44,9 @@ fn number_behind(text: &str, before: &str) -> String {
     };
     let (head, rest) = text.split_at(at + before.len());
     let tail = rest.trim_start_matches(|letter: char| letter.is_ascii_digit());
-    match tail.len() == rest.len() {
-        true => text.to_owned(),
-        false => format!("{head}PID{tail}"),
+    match &rest[..rest.len() - tail.len()] {
+        "" | "0" => text.to_owned(),
+        _ => format!("{head}PID{tail}"),
     }
 }
 
@@ -65,7 +65,7 @@ fn auto_names(text: &str) -> String {
 }
 
 /// `Nov 22 06:19 AM` at the end of a line of `status`.
-fn without_time_of_death(text: &str) -> String {
+pub fn without_time_of_death(text: &str) -> String {
     let shape = "Aaa dd dd:dd AM";
     let Some(at) = text.len().checked_sub(shape.len()) else {
         return text.to_owned();

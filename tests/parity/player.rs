@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::lab::terminal::Terminal;
 use super::lab::{self, Lab, Said, Subject};
 use super::plain::plain;
+use super::rpc;
 use super::scenario::{Scenario, Step};
 
 /// Where the programs of one subject are.
@@ -68,6 +69,11 @@ impl Play<'_> {
             Step::Shell(lines) => return Some(self.shell(lines)),
             Step::Terminal(dialogue) => return Some(self.terminal(dialogue)),
             Step::Follow { text, words } => return Some(self.follow(text, words)),
+            Step::Rpc { method, arguments } => {
+                let arguments = arguments.replace("@D@", self.lab.directory());
+                return Some(self.lines('|', &rpc::call(&self.lab, method, &arguments)));
+            }
+            Step::Post(xml) => return Some(self.lines('|', &rpc::post(&self.lab, xml))),
             Step::Supervisord(words) => {
                 let words = words.replace("@D@", self.lab.directory());
                 return Some(self.noted(self.supervisord(&words)));

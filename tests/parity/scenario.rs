@@ -57,6 +57,10 @@ pub enum Step {
     Terminal(Vec<(String, String)>),
     /// `follow TEXT :: WORDS`: runs supervisorctl until it has written TEXT, then sends SIGINT.
     Follow { text: String, words: String },
+    /// `rpc METHOD JSON JSON`: calls it over XML-RPC; notes the answer.
+    Rpc { method: String, arguments: String },
+    /// `post XML`: sends that to `/RPC2`; notes the answer.
+    Post(String),
     /// `supervisord WORDS`: runs it to its end; notes exit code and output.
     Supervisord(String),
     /// A paragraph of `=== refused`: the exit code, and what is said last.
@@ -159,6 +163,14 @@ fn step(line: &str) -> Step {
             let (text, words) = pair(" :: ");
             Step::Follow { text, words }
         }
+        "rpc" => {
+            let (method, arguments) = rest.split_once(' ').unwrap_or((&rest, ""));
+            Step::Rpc {
+                method: method.to_owned(),
+                arguments: arguments.to_owned(),
+            }
+        }
+        "post" => Step::Post(rest),
         "supervisord" => Step::Supervisord(rest),
         "sh" => Step::Sh(rest),
         "await" => {

@@ -109,11 +109,12 @@ pub fn config_info_of(view: &ConfiguredView) -> Value {
             &view.config.stdout,
             &view.stdout_logfile,
         ));
-        members.extend(stream_info(
-            "stderr",
-            &view.config.stderr,
-            &view.stderr_logfile,
-        ));
+        // It has no log of its own where it goes to standard output.
+        let mut stderr = view.config.stderr.clone();
+        if launch.redirect_stderr {
+            stderr.logfile = LogTarget::None;
+        }
+        members.extend(stream_info("stderr", &stderr, &view.stderr_logfile));
     }
     info
 }

@@ -3,7 +3,9 @@
 
 use quick_xml::escape::escape;
 
-use super::value::{NotACall, Reading, Value, write_value};
+use super::read::{NotACall, Reading};
+use super::value::Value;
+use super::write::write_value;
 
 /// A fault as a client gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +62,8 @@ pub fn read_response(xml: &[u8]) -> Result<Result<Value, RemoteFault>, NotACall>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::fault::{self, Fault};
-    use crate::http::value::{read_call, write_response};
+    use crate::http::xml_rpc::fault::{self, Fault};
+    use crate::http::xml_rpc::{read_call, write_response};
 
     #[test]
     fn a_server_reads_what_a_client_writes_and_back() {

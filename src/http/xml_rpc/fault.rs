@@ -2,6 +2,7 @@
 //!
 //! Must never: change a number or a name; clients compare both.
 
+use super::value::Value;
 use crate::control::Failure;
 use crate::control::codes::Trouble;
 use crate::fleet::{Refusal, SpawnFailureKind};
@@ -11,8 +12,8 @@ use crate::fleet::{Refusal, SpawnFailureKind};
 pub struct Fault {
     /// The number.
     pub code: u16,
-    /// More about it; may be empty.
-    extra: String,
+    /// More about it.
+    extra: Option<String>,
 }
 
 /// No method of that name.
@@ -73,14 +74,14 @@ const NAMES: [(u16, &str); 19] = [
 impl Fault {
     /// A fault that its number says all about.
     pub fn bare(code: u16) -> Fault {
-        Fault::new(code, "")
+        Fault { code, extra: None }
     }
 
     /// A fault with more about it, usually the name that was given.
     pub fn new(code: u16, extra: impl Into<String>) -> Fault {
         Fault {
             code,
-            extra: extra.into(),
+            extra: Some(extra.into()),
         }
     }
 
@@ -115,9 +116,17 @@ impl Fault {
     pub fn text(&self) -> String {
         let named = NAMES.iter().find(|(code, _)| *code == self.code);
         let name = named.map_or("UNKNOWN", |(_, name)| name);
-        match self.extra.as_str() {
-            "" => name.to_owned(),
-            extra => format!("{name}: {extra}"),
+        match &self.extra {
+            None => name.to_owned(),
+            Some(extra) => format!("{name}: {extra}"),
         }
+    }
+
+    /// As a struct, the way calls within a call and responses have it.
+    pub fn as_value(&self) -> Value {
+        Value::Struct(vec![
+            ("faultCode".to_owned(), Value::Int(self.code.into())),
+            ("faultString".to_owned(), Value::Text(self.text())),
+        ])
     }
 }

@@ -4,7 +4,6 @@
 
 use super::fault::{self, Fault};
 use super::value::Value;
-use crate::config::Signal;
 
 /// The arguments of a call, taken one after the other.
 pub struct Arguments(std::vec::IntoIter<Value>);
@@ -23,10 +22,13 @@ impl Arguments {
         }
     }
 
-    /// Supervisor takes digits in a string for a number as well.
+    /// A number. Supervisor takes what Python's `int()` takes: digits in a string, a truth value,
+    /// the whole part of a fraction.
     pub fn number(&mut self) -> Result<i64, Fault> {
         let number = match self.0.next() {
             Some(Value::Int(number)) => Some(number),
+            Some(Value::Bool(flag)) => Some(flag.into()),
+            Some(Value::Double(number)) if number.is_finite() => Some(number as i64),
             Some(Value::Text(text)) => text.trim().parse().ok(),
             _ => None,
         };
@@ -52,13 +54,12 @@ impl Arguments {
         }
     }
 
-    /// A signal, by name or number.
-    pub fn signal(&mut self) -> Result<Signal, Fault> {
-        let text = match self.0.next() {
-            Some(Value::Text(text)) => text,
-            Some(Value::Int(number)) => number.to_string(),
-            _ => return Err(Fault::bare(fault::INCORRECT_PARAMETERS)),
-        };
-        Signal::parse(&text).map_err(|_| Fault::new(fault::BAD_SIGNAL, text))
+    /// A word, or a number that stands for one: the name or the number of a signal.
+    pub fn word(&mut self) -> Result<String, Fault> {
+        match self.0.next() {
+            Some(Value::Text(text)) => Ok(text),
+            Some(Value::Int(number)) => Ok(number.to_string()),
+            _ => Err(Fault::bare(fault::INCORRECT_PARAMETERS)),
+        }
     }
 }

@@ -1,80 +1,15 @@
-//! The XML-RPC codec: calls in, responses out (the format of Python's `xmlrpc.client`).
+//! Reads XML-RPC (the format of Python's `xmlrpc.client`).
 //!
-//! Must never: read a document type (entities that expand without end), nest without a bound,
-//! produce XML that a parser refuses, whatever bytes a log holds.
-
-use std::borrow::Cow;
+//! Must never: read a document type (entities that expand without end), nest without a bound.
 
 use quick_xml::Reader;
-use quick_xml::escape::{escape, resolve_predefined_entity};
+use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
 
-use super::fault::Fault;
+use super::value::{Call, Value};
 
 /// Deepest nesting of values.
 const DEPTH_MAX: usize = 32;
-
-/// A value.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// `<string>`, and text without a type.
-    Text(String),
-    /// `<int>`, `<i4>`.
-    Int(i64),
-    /// `<boolean>`.
-    Bool(bool),
-    /// `<double>`.
-    Double(f64),
-    /// `<array>`.
-    Array(Vec<Value>),
-    /// `<struct>`, in the order given.
-    Struct(Vec<(String, Value)>),
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Value {
-        Value::Text(text.to_owned())
-    }
-}
-
-impl From<String> for Value {
-    fn from(text: String) -> Value {
-        Value::Text(text)
-    }
-}
-
-impl From<bool> for Value {
-    fn from(value: bool) -> Value {
-        Value::Bool(value)
-    }
-}
-
-impl From<i64> for Value {
-    fn from(value: i64) -> Value {
-        Value::Int(value)
-    }
-}
-
-impl Value {
-    /// A member of a struct.
-    pub fn member(&self, name: &str) -> Option<&Value> {
-        match self {
-            Value::Struct(members) => members
-                .iter()
-                .find_map(|(key, value)| (key == name).then_some(value)),
-            _ => None,
-        }
-    }
-}
-
-/// A call.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Call {
-    /// `namespace.method`.
-    pub method: String,
-    /// Its arguments.
-    pub arguments: Vec<Value>,
-}
 
 /// Why a text is no call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -285,89 +220,11 @@ fn scalar_value(tag: &str, text: String) -> Result<Value, NotACall> {
     })
 }
 
-/// Writes a `methodResponse`.
-pub fn write_response(result: &Result<Value, Fault>) -> String {
-    let mut xml = String::from("<?xml version='1.0'?>\n<methodResponse>\n");
-    match result {
-        Ok(value) => {
-            xml.push_str("<params>\n<param>\n");
-            write_value(&mut xml, value);
-            xml.push_str("</param>\n</params>\n");
-        }
-        Err(fault) => {
-            xml.push_str("<fault>\n");
-            write_value(&mut xml, &fault_value(fault));
-            xml.push_str("</fault>\n");
-        }
-    }
-    xml.push_str("</methodResponse>\n");
-    xml
-}
-
-/// A fault as a struct.
-pub fn fault_value(fault: &Fault) -> Value {
-    Value::Struct(vec![
-        ("faultCode".to_owned(), Value::Int(fault.code.into())),
-        ("faultString".to_owned(), Value::Text(fault.text())),
-    ])
-}
-
-/// Writes a `<value>`.
-pub(super) fn write_value(xml: &mut String, value: &Value) {
-    xml.push_str("<value>");
-    match value {
-        Value::Text(text) => write_scalar(xml, "string", &escape(writable(text))),
-        // The type has 32 bits; Supervisor caps times as well.
-        Value::Int(number) => {
-            let number = (*number).clamp(i32::MIN.into(), i32::MAX.into());
-            write_scalar(xml, "int", &number.to_string());
-        }
-        Value::Bool(value) => write_scalar(xml, "boolean", if *value { "1" } else { "0" }),
-        Value::Double(value) => write_scalar(xml, "double", &value.to_string()),
-        Value::Array(items) => {
-            xml.push_str("<array><data>\n");
-            items.iter().for_each(|item| write_value(xml, item));
-            xml.push_str("</data></array>");
-        }
-        Value::Struct(members) => {
-            xml.push_str("<struct>\n");
-            for (name, value) in members {
-                xml.push_str("<member>\n<name>");
-                xml.push_str(&escape(writable(name)));
-                xml.push_str("</name>\n");
-                write_value(xml, value);
-                xml.push_str("</member>\n");
-            }
-            xml.push_str("</struct>");
-        }
-    }
-    xml.push_str("</value>\n");
-}
-
-fn write_scalar(xml: &mut String, tag: &str, text: &str) {
-    xml.push('<');
-    xml.push_str(tag);
-    xml.push('>');
-    xml.push_str(text);
-    xml.push_str("</");
-    xml.push_str(tag);
-    xml.push('>');
-}
-
-/// The text without the characters that XML 1.0 cannot hold (Supervisor sends them, and its
-/// clients fail on the answer). A carriage return is kept by the writer as a reference.
-fn writable(text: &str) -> Cow<'_, str> {
-    let fits = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{fffd}' | '\u{10000}'..);
-    match text.chars().all(fits) {
-        true => Cow::Borrowed(text),
-        false => Cow::Owned(text.chars().filter(|c| fits(*c)).collect()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use quick_xml::escape::escape;
 
     fn call(body: &str) -> Result<Call, NotACall> {
         read_call(
@@ -441,22 +298,6 @@ mod tests {
             assert!(read_call(text.as_bytes()).is_err(), "{text}");
         }
         assert!(call("<params><param><value><int>x</int></value></param></params>").is_err());
-    }
-
-    #[test]
-    fn a_response_reads_as_one() {
-        let value = Value::Array(vec![
-            Value::from("a<b\u{1b}[0m\0"),
-            Value::Bool(false),
-            Value::Int(i64::MAX),
-        ]);
-        assert_eq!(
-            write_response(&Ok(value)),
-            "<?xml version='1.0'?>\n<methodResponse>\n<params>\n<param>\n<value><array><data>\n\
-             <value><string>a&lt;b[0m</string></value>\n<value><boolean>0</boolean></value>\n\
-             <value><int>2147483647</int></value>\n</data></array></value>\n</param>\n</params>\n\
-             </methodResponse>\n"
-        );
     }
 
     proptest! {
