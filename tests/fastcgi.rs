@@ -4,10 +4,11 @@
 mod lab;
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
 use lab::{Lab, kill, venv};
 
@@ -200,4 +201,66 @@ fn a_socket_in_no_directory_is_refused_at_start() {
         "{text}"
     );
     assert!(text.contains("No such file or directory"), "{text}");
+}
+
+/// Answers questions for the address of any name with 127.0.0.1, and none for other addresses.
+fn answer(names: &UdpSocket, query: &[u8], asked_by: SocketAddr) {
+    let question = 12 + query[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
+    let wants_ipv4 = query[question - 4..question - 2] == [0, 1];
+    let mut reply = query[..question].to_vec();
+    // An answer, with as many addresses.
+    reply[2..4].copy_from_slice(&[0x81, 0x80]);
+    reply[6..12].copy_from_slice(&[0, u8::from(wants_ipv4), 0, 0, 0, 0]);
+    if wants_ipv4 {
+        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
+    }
+    names.send_to(&reply, asked_by).unwrap();
+}
+
+#[test]
+fn a_slow_name_server_keeps_only_its_program_waiting() {
+    ours_only!();
+    if !lab::is_root() {
+        return;
+    }
+    // A name server of this test alone: port 53 of an address that nobody else has.
+    let [_, b, c, d] = std::process::id().to_be_bytes();
+    let names = UdpSocket::bind((Ipv4Addr::new(127, 64 | b, c, d), 53)).unwrap();
+    names.set_read_timeout(Some(lab::PATIENCE)).unwrap();
+    let port = lab::http::free_port();
+    let mut lab = lab().in_namespace("mount --bind @D@/resolv.conf /etc/resolv.conf");
+    lab.write(
+        "resolv.conf",
+        &format!(
+            "nameserver {}\noptions timeout:30 attempts:1\n",
+            names.local_addr().unwrap().ip()
+        ),
+    );
+    lab.configure(&format!(
+        "[fcgi-program:web]\ncommand={}\nsocket=tcp://app.example:{port}\nstartsecs=0\n\
+         [program:other]\ncommand=sleep 1000\nstartsecs=0\n",
+        command()
+    ));
+    lab.start();
+    let mut query = [0; 512];
+    let (length, asked_by) = names.recv_from(&mut query).unwrap();
+    // It asks, and gets no answer yet: all else goes on.
+    lab.wait_state("other", "RUNNING");
+    lab.expect("stop other", 0, "other: stopped\n");
+    assert_eq!(lab.state("web"), "STARTING");
+    thread::spawn(move || {
+        let mut asked = (length, asked_by);
+        loop {
+            answer(&names, &query[..asked.0], asked.1);
+            match names.recv_from(&mut query) {
+                Ok(again) => asked = again,
+                Err(_) => break,
+            }
+        }
+    });
+    lab.wait_state("web", "RUNNING");
+    if let Some(pid) = request(&format!("127.0.0.1:{port}")) {
+        assert_eq!(pid, lab.pid("web"));
+    }
+    lab.shut_down();
 }

@@ -3,6 +3,8 @@
 //! It keeps the number of the last event. When a brain dies with the connection, it asks the next
 //! one for what followed that number.
 
+use chrono::Local;
+
 use super::dialogue::{Daemon, Refused, Trouble};
 use super::follow::Followed;
 use super::output;
@@ -82,7 +84,7 @@ impl Shown {
         self.last = Some(facts.sequence);
         output::line(&match self.json {
             true => render::json_line(&facts),
-            false => render::event_line(&facts, self.target),
+            false => render::event_line(&facts, self.target, &Local),
         });
     }
 }

@@ -1,12 +1,12 @@
 //! `appctl history`: the last runs of programs, one line for each.
 
-use chrono::{DateTime, Local, TimeZone};
+use chrono::{Local, TimeZone};
 
 use super::commands::{Commands, Outcome, exit};
 use super::dialogue::request;
 use super::escape::printable;
 use super::output;
-use super::render::json_list;
+use super::render::{json_list, moment};
 use crate::control::{RunFacts, RunView};
 
 impl Commands {
@@ -30,10 +30,6 @@ where
     Zone::Offset: std::fmt::Display,
 {
     let run = &view.run;
-    let began = DateTime::from_timestamp(run.started, 0).map(|at| {
-        let local = at.with_timezone(zone);
-        local.format("%Y-%m-%d %H:%M:%S").to_string()
-    });
     let lasted = run.ended.map_or_else(
         || "runs".to_owned(),
         |ended| clock(u64::try_from(ended - run.started).unwrap_or(0)),
@@ -56,7 +52,7 @@ where
     format!(
         "{:<33}{}  {lasted:>9}  {pid}, {}{by}{how}{peak}",
         printable(&view.name.to_string()),
-        began.unwrap_or_default(),
+        moment(run.started, zone),
         printable(&run.why),
     )
 }

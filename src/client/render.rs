@@ -5,6 +5,9 @@
 //!
 //! Must never: print, ask what stdout is, change columns for a pipe.
 
+use std::fmt;
+
+use chrono::{DateTime, TimeZone};
 use serde::Serialize;
 
 use super::escape::printable;
@@ -104,9 +107,13 @@ pub fn avail_line(view: &AvailView) -> String {
     )
 }
 
-/// The line of `events`.
-pub fn event_line(facts: &Facts, target: Target) -> String {
-    let mut line = format!("{} {} {}", facts.sequence, facts.time, facts.event);
+/// The line of `events`, its time in this zone.
+pub fn event_line<Zone: TimeZone>(facts: &Facts, target: Target, zone: &Zone) -> String
+where
+    Zone::Offset: fmt::Display,
+{
+    let time = moment(facts.time, zone);
+    let mut line = format!("{} {time} {}", facts.sequence, facts.event);
     let mut add = |key: &str, value: Option<String>| {
         if let Some(value) = value {
             line += &format!(" {key}{value}");
@@ -129,6 +136,15 @@ pub fn event_line(facts: &Facts, target: Target) -> String {
         None => line,
         Some(_) => printable(&line),
     }
+}
+
+/// `2026-11-25 09:30:00`, of seconds since 1970.
+pub fn moment<Zone: TimeZone>(seconds: i64, zone: &Zone) -> String
+where
+    Zone::Offset: fmt::Display,
+{
+    let at = DateTime::from_timestamp(seconds, 0).map(|at| at.with_timezone(zone));
+    at.map_or_else(String::new, |at| at.format("%Y-%m-%d %H:%M:%S").to_string())
 }
 
 /// What is shown where events are gone.
@@ -305,6 +321,29 @@ mod tests {
         columns: None,
         colours: false,
     };
+
+    #[test]
+    fn an_event_is_a_line_with_its_number_and_time() {
+        let facts = Facts {
+            sequence: 7,
+            time: 1_795_328_340,
+            event: "PROCESS_STATE_EXITED".into(),
+            name: Some("web".into()),
+            from: Some("RUNNING".into()),
+            pid: Some(12),
+            why: Some("exit status 1\nand \u{1b}[2J".into()),
+            ..Facts::default()
+        };
+        let line = "7 2026-11-22 06:19:00 PROCESS_STATE_EXITED web from RUNNING pid 12: exit status 1\\nand ";
+        let shown = event_line(&facts, PIPE, &chrono::Utc);
+        assert_eq!(shown, format!("{line}\u{1b}[2J"));
+        let terminal = Target {
+            columns: Some(80),
+            colours: false,
+        };
+        let shown = event_line(&facts, terminal, &chrono::Utc);
+        assert_eq!(shown, format!("{line}\\x1b[2J"));
+    }
 
     #[test]
     fn columns_are_supervisors() {

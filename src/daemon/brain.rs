@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_std::channel::{Receiver, bounded};
 
+use super::addresses::Addresses;
 use super::answers::Answers;
 use super::history::History;
 use super::input::Inputs;
@@ -87,6 +88,8 @@ pub struct Brain {
     pub(super) history: History,
     /// Open sockets of FastCGI programs.
     pub(super) sockets: Sockets,
+    /// The hosts they name.
+    pub(super) addresses: Addresses,
     pub(super) upgrades: Upgrades,
 
     /// Groups are being put into an empty fleet: the daemon does not supervise yet.
@@ -205,6 +208,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         inputs: Inputs::default(),
         history,
         sockets: Sockets::new(),
+        addresses: Addresses::new(),
         upgrades: Upgrades::new(),
         introducing: false,
         unreadable_past: None,

@@ -6,6 +6,7 @@
 //! Must never: decide what a process does next (that is `fleet`), touch a log file (`logs`), or
 //! call the kernel for a process (`launch`).
 
+mod addresses;
 mod announce;
 mod answers;
 mod begin;

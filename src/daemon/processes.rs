@@ -92,13 +92,15 @@ pub struct Process {
     pub log_trouble: [String; 2],
 }
 
-/// A start that waits for its log files.
+/// A start that waits for its log files, and for the address of its socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preparing {
     /// Answers still to come.
     pub outstanding: u8,
     /// The first file that could not be opened, and why.
     pub failure: Option<String>,
+    /// The host of its socket is being looked up.
+    pub looks_up: bool,
 }
 
 /// A program that runs, or has just ended.

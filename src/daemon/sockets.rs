@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -62,7 +62,8 @@ impl Brain {
             "Creating socket {}",
             config.socket
         )));
-        let listener = open(&config, self.processes.get(&id)).map_err(failed)?;
+        let addresses = self.addresses.take(id);
+        let listener = open(&config, self.processes.get(&id), addresses).map_err(failed)?;
         let socket = Socket {
             file: file_of(&config.socket),
             config: config.clone(),
@@ -74,6 +75,17 @@ impl Brain {
         let given = socket.listener.try_clone().map_err(failed)?;
         self.sockets.insert(name, socket);
         Ok(Some(given))
+    }
+
+    /// `host:port` of a socket that is still to be made and whose host has no address yet.
+    pub(super) fn host_to_look_up(&self, id: ProcessId) -> Option<String> {
+        let (name, config) = self.socket_config(id)?;
+        if (self.sockets.get(&name)).is_some_and(|socket| socket.config == config) {
+            return None;
+        }
+        let host = config.socket.strip_prefix("tcp://")?;
+        let is_address = host.parse::<SocketAddr>().is_ok();
+        (!is_address).then(|| host.to_owned())
     }
 
     /// Takes over a socket of a predecessor; one that nobody needs any more is closed later.
@@ -149,8 +161,12 @@ impl Brain {
     }
 }
 
-/// Makes a socket and listens on it.
-fn open(config: &FastCgiConfig, process: Option<&Process>) -> io::Result<OwnedFd> {
+/// Makes a socket and listens on it. `addresses` are those of its host, if it had to be looked up.
+fn open(
+    config: &FastCgiConfig,
+    process: Option<&Process>,
+    addresses: Option<io::Result<Vec<SocketAddr>>>,
+) -> io::Result<OwnedFd> {
     let listener: OwnedFd = match config.path() {
         Some(path) => {
             // Without socket_owner it belongs to who is to use it.
@@ -164,9 +180,8 @@ fn open(config: &FastCgiConfig, process: Option<&Process>) -> io::Result<OwnedFd
         }
         None => {
             let address = config.socket.strip_prefix("tcp://").unwrap_or_default();
-            // Supervisor's sockets are of IPv4, so these are preferred where a name has both.
-            let mut addresses: Vec<_> = address.to_socket_addrs()?.collect();
-            addresses.sort_by_key(|address| !address.is_ipv4());
+            let literal = || address.parse().map(|address| vec![address]);
+            let addresses = addresses.unwrap_or_else(|| literal().map_err(io::Error::other))?;
             TcpListener::bind(&addresses[..])?.into()
         }
     };

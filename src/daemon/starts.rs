@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_std::channel::Sender;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::addresses::Found;
 use super::answers::send;
 use super::brain::Brain;
 use super::ends::watch;
@@ -109,14 +110,19 @@ impl Brain {
 
     /// Nothing of an earlier run is in the way.
     pub(super) fn open_logs(&mut self, id: ProcessId) {
+        let host = self.host_to_look_up(id);
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };
         let channels = process.channels();
         process.preparing = Some(Preparing {
-            outstanding: channels.len() as u8,
+            outstanding: channels.len() as u8 + u8::from(host.is_some()),
             failure: None,
+            looks_up: host.is_some(),
         });
+        if let Some(host) = host {
+            self.addresses.look_up(id, host);
+        }
         self.opening.insert(id, self.now.stamp.after(OPEN_TIME));
         for channel in channels {
             let sink = process.sink(*channel, &self.configuration.supervisord);
@@ -143,18 +149,27 @@ impl Brain {
             let Some(process) = self.processes.get_mut(&id) else {
                 continue;
             };
-            if process.preparing.take().is_some() {
-                let reason = format!(
-                    "opening its log files takes longer than {} s; does their disk hang?",
-                    OPEN_TIME.as_secs()
-                );
-                let failure = no_dispatchers(&process.name.process, &reason);
+            if let Some(preparing) = process.preparing.take() {
+                let failure = too_slow(&process.name.process, preparing.looks_up);
                 self.events.push_back(Event::SpawnFailed {
                     process: id,
                     failure,
                 });
             }
         }
+    }
+
+    /// Second step: the host of its socket was looked up. That it has no address shows when the
+    /// socket is made.
+    pub(super) fn address_found(&mut self, found: Found) {
+        let id = found.process;
+        let process = self.processes.get_mut(&id);
+        let Some(preparing) = process.and_then(|process| process.preparing.as_mut()) else {
+            return;
+        };
+        preparing.looks_up = false;
+        self.addresses.keep(found);
+        self.part_prepared(id);
     }
 
     /// Second step: a log file is open, or cannot be opened.
@@ -166,7 +181,6 @@ impl Brain {
         let Some(preparing) = process.preparing.as_mut() else {
             return;
         };
-        preparing.outstanding = preparing.outstanding.saturating_sub(1);
         if let Err(error) = result {
             let file = file.unwrap_or_default();
             say(sentences::trouble(format!(
@@ -174,6 +188,17 @@ impl Brain {
             )));
             preparing.failure.get_or_insert_with(|| errno_name(&error));
         }
+        self.part_prepared(id);
+    }
+
+    fn part_prepared(&mut self, id: ProcessId) {
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
+        let Some(preparing) = process.preparing.as_mut() else {
+            return;
+        };
+        preparing.outstanding = preparing.outstanding.saturating_sub(1);
         if preparing.outstanding > 0 {
             return;
         }
@@ -407,6 +432,21 @@ fn make_pipes(
         outputs,
     };
     Ok(Pipes { ours, child })
+}
+
+/// Why a start is given up whose preparation takes too long.
+fn too_slow(name: &str, looks_up: bool) -> SpawnFailure {
+    let patience = OPEN_TIME.as_secs();
+    match looks_up {
+        true => SpawnFailure {
+            kind: SpawnFailureKind::Other,
+            text: format!("looking up the host of its socket takes longer than {patience} s"),
+        },
+        false => no_dispatchers(
+            name,
+            &format!("opening its log files takes longer than {patience} s; does their disk hang?"),
+        ),
+    }
 }
 
 /// Supervisor's words for a start whose log files cannot be had.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use async_io::Timer;
 use futures_lite::future::{self, FutureExt};
 
+use super::addresses;
 use super::brain::Brain;
 use super::sentences::{say, slow_turn, turned};
 use super::trees::Found;
@@ -45,6 +46,7 @@ enum Woken {
     Question(Question),
     Listeners,
     Trees(Found),
+    Address(addresses::Found),
     Deadline,
 }
 
@@ -114,6 +116,12 @@ impl Brain {
                 Err(_) => future::pending().await,
             }
         };
+        let address = async {
+            match self.addresses.founds.recv().await {
+                Ok(found) => Woken::Address(found),
+                Err(_) => future::pending().await,
+            }
+        };
         let deadline = async {
             match self.next_deadline() {
                 Some(stamp) => {
@@ -124,7 +132,8 @@ impl Brain {
             }
         };
         let told = deaths.or(keeper).or(report).or(question);
-        told.or(listeners).or(trees).or(deadline).await
+        let found = trees.or(address);
+        told.or(listeners).or(found).or(deadline).await
     }
 
     /// The earliest moment at which something is due by itself.
@@ -150,6 +159,7 @@ impl Brain {
             Woken::Report(report) => reports.push(report),
             Woken::Question(question) => questions.push(question),
             Woken::Trees(found) => self.hear_trees(found),
+            Woken::Address(found) => self.address_found(found),
         }
         while !self.keeper.gone && told.len() < TAKEN_PER_TURN {
             let Some(message) = future::block_on(future::poll_once(self.keeper.link.next())) else {

@@ -148,7 +148,8 @@ pub struct Lab {
     directory: tempfile::TempDir,
     marker: String,
     daemon: Option<Child>,
-    without_cgroups: bool,
+    /// A mount namespace of its own is prepared by this command.
+    namespace: Option<String>,
 }
 
 impl Lab {
@@ -172,14 +173,20 @@ impl Lab {
             directory,
             marker: format!("{}-{number}", std::process::id()),
             daemon: None,
-            without_cgroups: false,
+            namespace: None,
         }
     }
 
     /// The daemon finds no cgroups: it lives in a mount namespace of its own, and there is none in
     /// it. Only for root.
-    pub fn without_cgroups(mut self) -> Lab {
-        self.without_cgroups = true;
+    pub fn without_cgroups(self) -> Lab {
+        self.in_namespace("umount -alt cgroup2")
+    }
+
+    /// The daemon lives in a mount namespace of its own, which this command prepares; `@D@` in it
+    /// is the lab's directory. Only for root.
+    pub fn in_namespace(mut self, prepare: &str) -> Lab {
+        self.namespace = Some(prepare.replace("@D@", self.directory()));
         self
     }
 
@@ -254,12 +261,12 @@ impl Lab {
     /// The daemon on the lab's configuration file, in the lab's directory, marked.
     pub fn daemon_command(&self) -> Command {
         let mut command = self.subject.daemon();
-        if self.without_cgroups {
-            let mut hidden = Command::new("unshare");
-            let hide = "umount -alt cgroup2 && exec \"$0\" \"$@\"";
-            hidden.args(["--mount", "/bin/sh", "-c", hide]);
-            hidden.arg(command.get_program()).args(command.get_args());
-            command = hidden;
+        if let Some(prepare) = &self.namespace {
+            let mut inside = Command::new("unshare");
+            let prepare = format!("{prepare} && exec \"$0\" \"$@\"");
+            inside.args(["--mount", "/bin/sh", "-c", &prepare]);
+            inside.arg(command.get_program()).args(command.get_args());
+            command = inside;
         }
         command.arg("-c").arg(self.path("supervisord.conf"));
         self.prepare(&mut command);

@@ -133,6 +133,10 @@ fn read(verb: &str, name: &str, query: &Form, body: &[u8]) -> Result<Option<Ask>
             wait: flag(query, "wait", true)?,
         },
         "restart" => Ask::Restart(selected()?),
+        "enable" | "disable" => Ask::Enable {
+            enabled: verb == "enable",
+            selectors: selected()?,
+        },
         "clear" => Ask::Clear(selected()?),
         "rotate" => Ask::Rotate(selected()?),
         "signal" => {
@@ -176,6 +180,11 @@ async fn outcome(asking: &Asking, ask: Ask) -> Answered {
                 name: name.to_string(),
                 done: result.as_ref().ok().map(|done| log_done_word(*done)),
                 problem: result.as_ref().err().map(Problem::from),
+            }),
+            Ok(Answer::Enabled { name, enabled }) => outcome.results.push(Item {
+                name: name.to_string(),
+                done: Some(if enabled { "enabled" } else { "disabled" }),
+                problem: None,
             }),
             Ok(Answer::Difference { group, kind }) => outcome.differences.push(Difference {
                 group,

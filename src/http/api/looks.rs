@@ -7,7 +7,8 @@ use super::logs::{self, Wanted};
 use super::{Answered, flag, number};
 use crate::control::codes::Trouble;
 use crate::control::facts::ProcessFacts;
-use crate::control::{Answer, Ask, DaemonState, DaemonView, selector};
+use crate::control::{Answer, Ask, DaemonState, DaemonView, RunFacts, selector};
+use crate::fleet::{Report, Selector};
 use crate::http::asking::Asking;
 use crate::http::events;
 use crate::http::forms::Form;
@@ -62,6 +63,7 @@ pub async fn look(
     Some(match what {
         "processes" => processes(asking, name).await,
         "daemon" if name.is_empty() => daemon(asking).await,
+        "history" => history(asking, name).await,
         "available" if name.is_empty() => available(asking).await,
         "log" => log(asking, name, query).await,
         "mainlog" if name.is_empty() => main_log(asking, query).await,
@@ -70,13 +72,18 @@ pub async fn look(
     })
 }
 
-/// All, or what a selector selects: one process by its own name as an object.
-async fn processes(asking: &Asking, name: &str) -> Answered {
-    let selectors = match name {
+/// All, or what a selector selects.
+fn selected(name: &str) -> Result<Vec<Selector>, Trouble> {
+    Ok(match name {
         "" => Vec::new(),
         name => vec![selector::selector(name).map_err(super::deeds::unreadable)?],
-    };
-    let one = matches!(selectors[..], [crate::fleet::Selector::Process(_)]);
+    })
+}
+
+/// One process by its own name as an object, several as an array.
+async fn processes(asking: &Asking, name: &str) -> Answered {
+    let selectors = selected(name)?;
+    let one = matches!(selectors[..], [Selector::Process(_)]);
     let views = asking.processes(selectors).await;
     let views = views.map_err(|failure| Trouble::from(&failure))?;
     let facts: Vec<_> = views.iter().map(ProcessFacts::of).collect();
@@ -90,6 +97,24 @@ async fn daemon(asking: &Asking) -> Answered {
     let view = asking.daemon().await;
     let view = view.map_err(|failure| Trouble::from(&failure))?;
     Ok(reply::json(StatusCode::OK, &DaemonFacts::of(&view)))
+}
+
+/// The last runs, oldest first.
+async fn history(asking: &Asking, name: &str) -> Answered {
+    let answers = asking.ask(Ask::History(selected(name)?)).await;
+    let answers = answers.map_err(|failure| Trouble::from(&failure))?;
+    let mut runs = Vec::new();
+    for answer in &answers {
+        match answer {
+            Answer::Run(view) => runs.push(RunFacts::of(view)),
+            Answer::Report(Report {
+                result: Err(refusal),
+                ..
+            }) => return Err(Trouble::from(refusal)),
+            _ => {}
+        }
+    }
+    Ok(reply::json(StatusCode::OK, &runs))
 }
 
 async fn available(asking: &Asking) -> Answered {
