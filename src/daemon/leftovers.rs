@@ -16,7 +16,7 @@ use async_std::channel::{Receiver, Sender, bounded, unbounded};
 
 use super::brain::Brain;
 use super::options::Personality;
-use super::processes::Process;
+use super::processes::{Parent, Process};
 use super::sentences::{self, say};
 use super::trees::{Aim, Found, KILLED_TIME, Next, OF_TREE, Tree, first_push, named, next};
 use super::turn::Outcome;
@@ -53,6 +53,11 @@ impl Brain {
             return true;
         }
         let stopping = self.fleet.get(id).map(|it| it.state()) == Some(State::Stopping);
+        // Whose parent is another's child, its orphans are as well.
+        let below_us = run.parent != Parent::Other;
+        if !stopping && below_us && self.nothing_is_left(id) {
+            return false;
+        }
         let (leader, pipes) = (Some((run.pid, run.start_time)), run.pipes.clone());
         let push = match (stopping, run.overdue) {
             (false, _) => Push::Look,
@@ -76,11 +81,29 @@ impl Brain {
         if process.runs == 0 || !self.ends_tree(process) {
             return false;
         }
+        if self.nothing_is_left(id) {
+            return false;
+        }
         let policy = &process.config.policy;
         let (push, wait) = (first_push(policy), policy.stop_time());
         self.look_at_tree(id, Aim::Start, push);
         self.kill_tree_at(id, self.now.stamp.after(wait));
         true
+    }
+
+    /// Whether nothing is left of a program that has ended, for certain: nobody was found the last
+    /// time, and our programs have left nobody behind who is not known.
+    fn nothing_is_left(&self, id: ProcessId) -> bool {
+        let runs = self.processes.values().filter_map(|it| it.run.as_ref());
+        let brain = std::process::id().cast_signed();
+        let known = runs.map(|run| run.pid).chain([brain]).collect();
+        let in_doubt = self.keeper.gone || self.trees.all.contains_key(&id);
+        let parents = [
+            // It has one thread.
+            (self.keeper.pid, self.keeper.pid),
+            (brain, self.launcher.thread()),
+        ];
+        !in_doubt && launch::has_no_orphans(parents, &known)
     }
 
     /// The program had its time to stop: whether only the rest of its tree is still there.
@@ -164,12 +187,14 @@ impl Brain {
     }
 
     /// The process leaves the configuration: nothing of it stays.
-    pub(super) fn tree_leaves(&mut self, id: ProcessId, policy: &Policy) {
+    pub(super) fn tree_leaves(&mut self, id: ProcessId, name: &str, policy: &Policy) {
         let (push, wait) = (first_push(policy), policy.stop_time());
         let now = self.now.stamp;
         if let Some(tree) = self.trees.all.get_mut(&id) {
             tree.aim_at(Aim::Leave, push, now);
             self.kill_tree_at(id, now.after(wait));
+        } else {
+            self.trees.cgroup(name).iter().for_each(Cgroup::remove);
         }
     }
 
@@ -181,8 +206,8 @@ impl Brain {
             let Some(process) = self.processes.get(&id) else {
                 continue;
             };
-            let config = process.config.clone();
-            self.tree_leaves(id, &config.policy);
+            let (name, config) = (process.name.to_string(), process.config.clone());
+            self.tree_leaves(id, &name, &config.policy);
         }
         self.end_after_trees();
     }

@@ -148,7 +148,7 @@ impl Brain {
         let Some(process) = self.processes.remove(&id) else {
             return;
         };
-        self.tree_leaves(id, &process.config.policy);
+        self.tree_leaves(id, &process.name.to_string(), &process.config.policy);
         for channel in process.channels() {
             self.plane.forget(stream_of(id, *channel));
         }

@@ -268,9 +268,10 @@ impl Brain {
         }
         // All are begun before the first is waited for: while one program is started, what there
         // is to do for the one before it is done.
+        let row = batch.len();
         let begun: Vec<_> = batch
             .into_iter()
-            .filter_map(|pipes| self.begin_start(pipes))
+            .filter_map(|pipes| self.begin_start(pipes, row))
             .collect();
         for (pipes, begun) in begun {
             self.finish_start(pipes, begun);
@@ -299,7 +300,7 @@ impl Brain {
     }
 
     /// Records the intent and hands the start to the thread that carries it out.
-    fn begin_start(&mut self, pipes: Pipes) -> Option<(OurEnds, Begun)> {
+    fn begin_start(&mut self, pipes: Pipes, row: usize) -> Option<(OurEnds, Begun)> {
         let Pipes { ours, child } = pipes;
         let (id, run) = (ours.id, ours.run);
         let own_pipe = (ours.stdin.as_ref()).or(ours.outputs.first().map(|(_, output)| output));
@@ -314,7 +315,7 @@ impl Brain {
         let process = self.processes.get(&id)?;
         let launch = &process.config.launch;
         let tree = match self.ends_tree(process) {
-            true => self.trees.membership(&process.name.to_string()),
+            true => self.trees.membership(&process.name.to_string(), row),
             false => Membership::default(),
         };
         let begun = self

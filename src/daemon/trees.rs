@@ -123,11 +123,12 @@ impl Trees {
         tree.map_or_else(String::new, |tree| named(&tree.members))
     }
 
-    /// What tells that a process comes from this program.
-    pub fn membership(&self, program: &str) -> Membership {
+    /// What tells that a process comes from this program, one of `row` that are started in one go.
+    pub fn membership(&self, program: &str, row: usize) -> Membership {
         Membership {
             token: Some(self.token(program)),
             cgroup: self.cgroups.as_ref().and_then(|it| it.of(program)),
+            row,
         }
     }
 

@@ -10,6 +10,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::entrance::Entrance;
+
 /// How the names of our places begin.
 const PLACE: &str = "appctl-";
 
@@ -61,19 +63,22 @@ impl Cgroups {
         })
     }
 
-    /// Removes the place, if it is empty.
+    /// Removes the place, as far as nobody is in it.
     pub fn remove(&self) {
-        // With somebody in it, it stays; and that is what is wanted.
-        let _ = fs::remove_dir(&self.directory);
+        remove_place(&self.directory);
     }
 }
 
 impl Cgroup {
-    /// Makes it, and says which file a process enters it by.
-    pub(super) fn entrance(&self) -> io::Result<CString> {
+    /// Makes it, and shows the way in for one of `row` that are started in one go.
+    pub(super) fn entrance(&self, row: usize) -> io::Result<Entrance> {
         made(&self.directory)?;
-        let file = self.directory.join("cgroup.procs");
-        Ok(CString::new(file.as_os_str().as_bytes())?)
+        let name = |path: &Path| CString::new(path.as_os_str().as_bytes());
+        Ok(Entrance {
+            directory: name(&self.directory)?,
+            file: name(&self.directory.join("cgroup.procs"))?,
+            row,
+        })
     }
 
     /// Everything in it, and in what was made in it.
@@ -112,21 +117,27 @@ fn made(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// The kernel removes a cgroup only if nobody is in it.
+/// Removes the places of daemons that are gone.
 fn remove_empty(own: &Path) {
-    let directories = |of: &Path| {
-        let entries = fs::read_dir(of).into_iter().flatten().flatten();
-        entries
-            .map(|entry| entry.path())
-            .filter(|path| path.is_dir())
-    };
     for place in directories(own) {
         let name = place.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with(PLACE) {
-            directories(&place).for_each(|program| _ = fs::remove_dir(program));
-            let _ = fs::remove_dir(&place);
+            remove_place(&place);
         }
     }
+}
+
+/// The kernel removes a cgroup only if nobody is in it, and with somebody in it, it is to stay.
+fn remove_place(place: &Path) {
+    directories(place).for_each(|program| _ = fs::remove_dir(program));
+    let _ = fs::remove_dir(place);
+}
+
+fn directories(of: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(of).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
 }
 
 /// Where our cgroup is in the file system, from the texts of `/proc/self/mountinfo` and

@@ -7,12 +7,13 @@
 use std::ffi::CString;
 use std::io;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::accounts::{Identity, IdentityStep};
 use super::descriptors::close_on_exec_from;
+use super::entrance::Entrance;
 use super::limits::set_oom_score_adj;
 use super::mask::{SignalMask, SignalSet, reset_disposition};
 use super::stage::{Progress, Stage};
@@ -28,8 +29,8 @@ pub(super) struct Child {
     pub(super) nofile: Rlimit,
     /// `oom_score_adj` as text, if it differs from ours.
     pub(super) oom_score_adj: Option<Vec<u8>>,
-    /// The file by which it enters its cgroup.
-    pub(super) entrance: Option<CString>,
+    /// The way into its cgroup.
+    pub(super) entrance: Option<Entrance>,
     /// The user to become.
     pub(super) identity: Option<Identity>,
     /// Working directory.
@@ -76,6 +77,9 @@ impl Child {
     ///
     /// Descriptors 0 to 2 are in place already and every signal is blocked. Async-signal-safe.
     pub(super) fn become_program(&self, progress: &Progress) -> io::Error {
+        if let Some(entrance) = &self.entrance {
+            entrance.enter(progress);
+        }
         progress.begin(rustix::process::getpid().as_raw_nonzero().get());
         match self.steps(progress) {
             Ok(never) => match never {},
@@ -100,10 +104,6 @@ impl Child {
         if let Some(value) = &self.oom_score_adj {
             progress.enter(Stage::OomScore);
             set_oom_score_adj(value)?;
-        }
-        if let Some(entrance) = &self.entrance {
-            // Never required: what it starts can be found by other marks.
-            let _ = enter_cgroup(entrance);
         }
         if let Some(identity) = &self.identity {
             identity.assume().map_err(|(step, error)| {
@@ -162,14 +162,6 @@ impl Child {
         }
         last_error()
     }
-}
-
-/// Whatever this process becomes and starts is in the cgroup from here on. Async-signal-safe.
-fn enter_cgroup(entrance: &CString) -> Result<(), Errno> {
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(entrance.as_c_str(), flags, Mode::empty())?;
-    // 0: whoever writes.
-    rustix::io::write(&file, b"0").map(drop)
 }
 
 fn last_error() -> Errno {

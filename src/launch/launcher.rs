@@ -39,6 +39,7 @@ const CONTROL_MAX: usize = cmsg_space!(ScmRights(3));
 /// The thread's handle. Starts are carried out one after the other, in the order they were begun.
 #[derive(Debug)]
 pub struct Launcher {
+    thread: i32,
     inherited: Inherited,
     orders: Sender<Prepared>,
     ends: OwnedFd,
@@ -66,18 +67,26 @@ impl Launcher {
             .name("appctl-starts".into())
             .spawn(move || {
                 SignalMask::replace(SignalSet::full()).keep();
-                keep_only_what_is_needed(&own_ends);
-                let _ = ready.send(());
-                carry_out(&received, &own_ends, &finished);
+                // In a table of its own, what one start takes there is free again for the next.
+                let has_room =
+                    keep_only_what_is_needed(&own_ends) && spawn::table_has_room(&own_ends).is_ok();
+                let _ = ready.send(rustix::thread::gettid().as_raw_nonzero().get());
+                carry_out(&received, &own_ends, &finished, has_room);
             })?;
         // It fails only if the thread is gone, and then every start says so.
-        let _ = is_ready.recv();
+        let thread = is_ready.recv().unwrap_or_default();
         Ok(Launcher {
+            thread,
             inherited: Inherited::read(),
             orders,
             ends,
             results,
         })
+    }
+
+    /// The id of the thread: the parent of all that it starts.
+    pub fn thread(&self) -> i32 {
+        self.thread
     }
 
     /// Begins to start a program, as [`spawn`](super::spawn()) would. To be followed by
@@ -119,9 +128,19 @@ impl Launcher {
 }
 
 /// The thread's life: until nobody can order any more.
-fn carry_out(orders: &Receiver<Prepared>, ends: &OwnedFd, finished: &Sender<Result<Born, Failed>>) {
+fn carry_out(
+    orders: &Receiver<Prepared>,
+    ends: &OwnedFd,
+    finished: &Sender<Result<Born, Failed>>,
+    has_room: bool,
+) {
     while let Ok(prepared) = orders.recv() {
+        let with_room = |received| match has_room {
+            true => Ok(received),
+            false => spawn::table_has_room(ends).map(|()| received),
+        };
         let born = receive(ends)
+            .and_then(with_room)
             .map_err(|error| (Stage::Fork, error))
             .and_then(|ends| prepared.start(ends));
         if finished.send(born).is_err() {
@@ -132,10 +151,10 @@ fn carry_out(orders: &Receiver<Prepared>, ends: &OwnedFd, finished: &Sender<Resu
 
 /// Leaves the table that all threads share, with the programs' ends and the reactor alone. Where
 /// the kernel cannot do that (before 5.9, or without `/proc`), this thread works in the shared
-/// table; only slower.
-fn keep_only_what_is_needed(ends: &OwnedFd) {
+/// table, only slower; and the answer is false.
+fn keep_only_what_is_needed(ends: &OwnedFd) -> bool {
     let Ok(listing) = fs::read_dir("/proc/self/fd") else {
-        return;
+        return false;
     };
     let mut kept = vec![ends.as_raw_fd()];
     for entry in listing.flatten() {
@@ -154,13 +173,15 @@ fn keep_only_what_is_needed(ends: &OwnedFd) {
     }
     kept.sort_unstable();
     kept.dedup();
-    if leave_shared_table(&kept) {
+    let left = leave_shared_table(&kept);
+    if left {
         // Whoever started us may wait until nobody has its terminal or pipe any more. The numbers
         // stay taken, for the first three are special to whatever makes descriptors.
         let _ = rustix::stdio::dup2_stdin(ends);
         let _ = rustix::stdio::dup2_stdout(ends);
         let _ = rustix::stdio::dup2_stderr(ends);
     }
+    left
 }
 
 fn send(socket: &OwnedFd, ends: &ChildEnds) -> io::Result<()> {

@@ -22,6 +22,7 @@ use super::accounts::Identity;
 use super::cgroup::Cgroup;
 use super::child::{Child, StringTable};
 use super::command::{Resolved, resolve};
+use super::entrance::Entrance;
 use super::environment;
 use super::failure::{fork_failure, other, stage_failure};
 use super::inherited::Inherited;
@@ -33,9 +34,15 @@ use super::stat::ProcessStat;
 use crate::config::LaunchConfig;
 use crate::fleet::{ProcessName, SpawnFailure};
 
-/// Descriptors a start needs for a moment: async-process would leave a child running, unknown,
-/// if it ran out of them after the fork.
+/// Descriptors a start needs for a moment.
 const SPARE_DESCRIPTORS: usize = 8;
+
+/// Whether this thread's table has room for a start: async-process would leave a child running,
+/// unknown, if there was none after the fork. Descriptors like this one are made and closed.
+pub(super) fn table_has_room(like: &OwnedFd) -> io::Result<()> {
+    let spare = (0..SPARE_DESCRIPTORS).map(|_| like.try_clone());
+    spare.collect::<io::Result<Vec<OwnedFd>>>().map(drop)
+}
 
 /// The program's ends of its pipes.
 #[derive(Debug)]
@@ -55,6 +62,8 @@ pub struct Membership {
     pub token: Option<String>,
     /// The cgroup that it is to enter, if it can.
     pub cgroup: Option<Cgroup>,
+    /// How many are started in one go with it.
+    pub row: usize,
 }
 
 /// Whether the command can be executed, as far as can be told without trying: found, a file, and
@@ -80,7 +89,8 @@ pub fn spawn(
 ) -> Result<Living, SpawnFailure> {
     let (inherited, no_tree) = (Inherited::read(), Membership::default());
     let (prepared, command) = prepare(name, config, limits, &inherited, &no_tree)?;
-    let born = prepared.start(ends);
+    let room = table_has_room(&ends.stdout).map_err(|error| (Stage::Fork, error));
+    let born = room.and_then(|()| prepared.start(ends));
     get_to_know(born, name, config, limits, &command)
 }
 
@@ -112,7 +122,7 @@ pub(super) fn prepare(
     let search = environment.get(OsStr::new("PATH")).map(OsString::as_os_str);
     let command = resolve(&config.command, config.directory.as_deref(), search)?;
     let mut child = child(config, limits, inherited, &command, &environment)?;
-    let entrance = tree.cgroup.as_ref().map(Cgroup::entrance);
+    let entrance = tree.cgroup.as_ref().map(|it| it.entrance(tree.row));
     child.entrance = entrance.and_then(Result::ok);
     let progress = Progress::new().map_err(|error| fork_failure(name, &error))?;
     Ok((Prepared { child, progress }, command))
@@ -192,11 +202,8 @@ impl Prepared {
             None => ends.stdout.try_clone().map_err(in_parent)?,
         };
         need_no_driver_thread();
-        let spare: Vec<OwnedFd> = (0..SPARE_DESCRIPTORS)
-            .map(|_| ends.stdout.try_clone())
-            .collect::<io::Result<_>>()
-            .map_err(in_parent)?;
 
+        let entrance = self.child.entrance.clone();
         let progress = Arc::new(self.progress);
         let unknown = Unknown(Some(Arc::clone(&progress)));
         let mut command = command(self.child, Arc::clone(&progress));
@@ -207,24 +214,32 @@ impl Prepared {
         // A status must stay readable until it is recorded: no reaping by others.
         command.reap_on_drop(false).kill_on_drop(false);
 
-        drop(spare);
         let all_blocked = SignalMask::replace(SignalSet::full());
-        let started = command.spawn();
+        let mut started = command.spawn();
+        if let (Ok(child), Some(stillborn)) = (&started, progress.stillborn()) {
+            reap(child.id().cast_signed());
+            reap(stillborn);
+            entrance.iter().for_each(Entrance::renew);
+            progress.try_again();
+            started = command.spawn();
+        }
         drop(all_blocked);
         // It keeps our copies of the program's ends open.
         drop(command);
 
         let child = started.map_err(|error| {
             // A child that lives failed nowhere; it is the parent that could not go on.
-            let failed_in_child = progress.running().is_none();
-            let stage = if failed_in_child {
-                progress.stage()
-            } else {
-                Stage::Fork
-            };
-            (stage, error)
+            if progress.running().is_some() {
+                return (Stage::Fork, error);
+            }
+            progress.reborn().into_iter().for_each(reap);
+            (progress.stage(), error)
         })?;
-        let pid = child.id().cast_signed();
+        let mut pid = child.id().cast_signed();
+        if let Some(reborn) = progress.reborn() {
+            // The one that async-process knows has ended in favour of another.
+            reap(std::mem::replace(&mut pid, reborn));
+        }
         Ok(Born { pid, unknown })
     }
 }
@@ -273,9 +288,14 @@ impl Drop for Unknown {
             return;
         };
         if kill_process(pid, Signal::KILL).is_ok() {
-            let _ = waitpid(Some(pid), WaitOptions::empty());
+            reap(pid.as_raw_nonzero().get());
         }
     }
+}
+
+/// Waits for a child of ours that ends or has ended.
+fn reap(pid: i32) {
+    let _ = Pid::from_raw(pid).map(|pid| waitpid(Some(pid), WaitOptions::empty()));
 }
 
 /// async-process starts a thread of its own at the first spawn unless somebody polls its driver.

@@ -48,7 +48,9 @@ impl Stage {
 struct Page {
     stage: AtomicU32,
     pid: AtomicI32,
+    reborn: AtomicI32,
     failed: AtomicU32,
+    second_try: AtomicU32,
 }
 
 /// A page that parent and child share.
@@ -82,6 +84,16 @@ impl Progress {
         self.page().stage.store(stage as u32, Ordering::SeqCst);
     }
 
+    /// Child: another takes its place, and it ends. Async-signal-safe.
+    pub(super) fn bear(&self, pid: i32) {
+        self.page().reborn.store(pid, Ordering::SeqCst);
+    }
+
+    /// Child: there was one before it that was killed when it was born. Async-signal-safe.
+    pub(super) fn is_second_try(&self) -> bool {
+        self.page().second_try.load(Ordering::SeqCst) != 0
+    }
+
     /// Child: it has begun. Async-signal-safe.
     pub(super) fn begin(&self, pid: i32) {
         self.page().pid.store(pid, Ordering::SeqCst);
@@ -99,6 +111,24 @@ impl Progress {
             .into_iter()
             .find(|stage| *stage as u32 == entered);
         known.unwrap_or(Stage::Fork)
+    }
+
+    /// Parent: the pid of a child that took the place of the one that was forked.
+    pub(super) fn reborn(&self) -> Option<i32> {
+        let pid = self.page().reborn.load(Ordering::SeqCst);
+        (pid > 0).then_some(pid)
+    }
+
+    /// Parent: the pid of a child that took the place of the one that was forked, and never began.
+    pub(super) fn stillborn(&self) -> Option<i32> {
+        let has_begun = self.page().pid.load(Ordering::SeqCst) > 0;
+        self.reborn().filter(|_| !has_begun)
+    }
+
+    /// Parent: there will be another child.
+    pub(super) fn try_again(&self) {
+        self.page().reborn.store(0, Ordering::SeqCst);
+        self.page().second_try.store(1, Ordering::SeqCst);
     }
 
     /// Parent: the pid of a child that began and did not tell of a failure.
@@ -137,6 +167,11 @@ mod tests {
             assert_eq!(progress.stage(), stage);
         }
         assert_eq!(progress.running(), None);
+        progress.bear(41);
+        assert_eq!(progress.stillborn(), Some(41));
+        progress.try_again();
+        assert_eq!((progress.stillborn(), progress.reborn()), (None, None));
+        assert!(progress.is_second_try());
         progress.begin(42);
         assert_eq!(progress.running(), Some(42));
         progress.fail();

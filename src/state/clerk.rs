@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::run::{self, Place, Run};
@@ -41,7 +42,9 @@ enum Note {
 /// The thread's handle. Nothing here waits for it, but [`Clerk::finish`].
 #[derive(Debug)]
 pub struct Clerk {
-    notes: SyncSender<Note>,
+    notes: Sender<Note>,
+    /// How many wait. A channel with a bound of its own has memory for all of them at once.
+    waiting: Arc<AtomicUsize>,
     full: AtomicBool,
     tell: Tell,
 }
@@ -49,7 +52,12 @@ pub struct Clerk {
 impl Clerk {
     /// Starts the thread.
     pub fn start(shelf: Shelf, tell: Tell) -> std::io::Result<Clerk> {
-        let (notes, received) = sync_channel(WAITING_MAX);
+        let (notes, received) = channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let inbox = Inbox {
+            notes: received,
+            waiting: Arc::clone(&waiting),
+        };
         std::thread::Builder::new()
             .name("appctl-state".into())
             .spawn(move || {
@@ -64,10 +72,15 @@ impl Clerk {
                     open,
                     well,
                 }
-                .work(&received);
+                .work(&inbox);
             })?;
         let full = AtomicBool::new(false);
-        Ok(Clerk { notes, full, tell })
+        Ok(Clerk {
+            notes,
+            waiting,
+            full,
+            tell,
+        })
     }
 
     /// A run began, or could not: then it has an end already. `logs` are looked at for the places.
@@ -108,7 +121,11 @@ impl Clerk {
     }
 
     fn note(&self, note: Note) {
-        let refused = self.notes.try_send(note).is_err();
+        // More than one at a time may come a little above it.
+        let refused = self.waiting.load(Ordering::Relaxed) >= WAITING_MAX || {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            self.notes.send(note).is_err()
+        };
         if refused && !self.full.swap(true, Ordering::Relaxed) {
             (self.tell)(
                 "the state cannot be written as fast as things happen; does its disk hang? The \
@@ -118,6 +135,26 @@ impl Clerk {
         } else if !refused {
             self.full.store(false, Ordering::Relaxed);
         }
+    }
+}
+
+/// Where the thread takes notes from.
+struct Inbox {
+    notes: Receiver<Note>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Inbox {
+    /// The next note; `None` if there is none in time, or will be none.
+    fn next(&self, within: Option<Duration>) -> Option<Note> {
+        let note = match within {
+            None => self.notes.recv().ok(),
+            Some(time) => self.notes.recv_timeout(time).ok(),
+        };
+        if note.is_some() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        note
     }
 }
 
@@ -132,13 +169,13 @@ struct Desk {
 }
 
 impl Desk {
-    fn work(mut self, notes: &Receiver<Note>) {
-        while let Ok(note) = notes.recv() {
+    fn work(mut self, inbox: &Inbox) {
+        while let Some(note) = inbox.next(None) {
             let until = Instant::now() + GATHER_TIME;
             self.take(note);
             while !self.open.is_empty()
                 && let left = until.saturating_duration_since(Instant::now())
-                && let Ok(note) = notes.recv_timeout(left.min(QUIET_TIME))
+                && let Some(note) = inbox.next(Some(left.min(QUIET_TIME)))
             {
                 self.take(note);
             }
