@@ -72,9 +72,13 @@ fn input_of(pid: i32) -> String {
 #[test]
 fn a_unix_socket_is_shared_and_kept() {
     ours_only!();
+    let owner = match lab::is_root() {
+        true => "socket_owner=nobody:1\n",
+        false => "",
+    };
     let mut lab = lab().started(&format!(
         "[fcgi-program:web]\ncommand={}\nsocket=unix://@D@/web.sock\nsocket_mode=0750\n\
-         numprocs=2\nprocess_name=w%(process_num)d\nstartsecs=0\nsocket_backlog=33\n",
+         {owner}numprocs=2\nprocess_name=w%(process_num)d\nstartsecs=0\nsocket_backlog=33\n",
         command()
     ));
     lab.wait_state("web:w0", "RUNNING");
@@ -83,6 +87,9 @@ fn a_unix_socket_is_shared_and_kept() {
     let about = fs::symlink_metadata(&file).unwrap();
     assert!(about.file_type().is_socket());
     assert_eq!(about.mode() & 0o777, 0o750);
+    if lab::is_root() {
+        assert_eq!((about.uid(), about.gid()), (65534, 1));
+    }
     let pids = [lab.pid("web:w0"), lab.pid("web:w1")];
     assert!(input_of(pids[0]).starts_with("socket:"));
     assert_eq!(input_of(pids[0]), input_of(pids[1]));

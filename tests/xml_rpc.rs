@@ -254,7 +254,10 @@ fn supervisors_client_works_unmodified() {
 const SCRIPT: &str = r#"
 import sys, xmlrpc.client
 from supervisor.xmlrpc import SupervisorTransport
-server = xmlrpc.client.ServerProxy('http://x', transport=SupervisorTransport('', '', 'unix://' + sys.argv[1]))
+if sys.argv[1].startswith('http:'):
+    server = xmlrpc.client.ServerProxy(sys.argv[1])
+else:
+    server = xmlrpc.client.ServerProxy('http://x', transport=SupervisorTransport('', '', 'unix://' + sys.argv[1]))
 s = server.supervisor
 def fault(call, *arguments):
     try:
@@ -297,14 +300,13 @@ True ['OK'] 41
 True
 "#;
 
-#[test]
-fn the_methods_answer_as_supervisors_do() {
-    let mut lab = Lab::with(PROGRAMS);
+/// Asks everything of [`SCRIPT`], with Python's own library at this address or over this socket.
+fn ask_everything(lab: &mut Lab, address: &str) {
     lab.until("a has spoken", |lab| lab.read("a.log") == "hello\n");
     lab.until("a runs", |lab| lab.ctl("status a").out.contains("RUNNING"));
     let script = lab.write("ask.py", SCRIPT);
     let mut python = Command::new(venv::bin().unwrap().join("python"));
-    python.arg(script).arg(lab.socket());
+    python.arg(script).arg(address);
     lab.prepare(&mut python);
     let said: Said = python.output().unwrap().into();
     let pairs: Vec<(&str, &str)> = said.out.lines().zip(ANSWERS.lines()).collect();
@@ -313,4 +315,27 @@ fn the_methods_answer_as_supervisors_do() {
     }
     assert_eq!(said.code, 0, "{}", said.err);
     lab.expect_end();
+}
+
+#[test]
+fn the_methods_answer_as_supervisors_do() {
+    let mut lab = Lab::with(PROGRAMS);
+    let socket = lab.socket().display().to_string();
+    ask_everything(&mut lab, &socket);
+}
+
+#[test]
+fn they_do_so_over_tcp_with_a_password() {
+    let port = free_port();
+    let mut lab = Lab::new();
+    lab.configure(PROGRAMS);
+    let text = lab.read("supervisord.conf");
+    let section =
+        format!("[inet_http_server]\nport=127.0.0.1:{port}\nusername=u\npassword=p%%w:x\n");
+    lab.write("supervisord.conf", &format!("{section}{text}"));
+    lab.start();
+    ask_everything(
+        &mut lab,
+        &format!("http://u:p%25w%3Ax@127.0.0.1:{port}/RPC2"),
+    );
 }
