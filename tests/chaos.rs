@@ -135,6 +135,30 @@ fn kills_at_system_calls() {
 }
 
 #[test]
+fn a_program_that_ended_before_its_brain_could_record_it_is_known() {
+    if left_out(
+        machine::has("strace"),
+        "brains that die between a start and its record",
+        "strace is missing",
+    ) {
+        return;
+    }
+    let mut load = Load::start("");
+    let (count, mut hit) = (rounds(4, 40), 0);
+    for _ in 0..count {
+        let (_, brain) = load.lab.keeper_and_brain();
+        // The first thing that is done with a program that runs.
+        hit += usize::from(machine::kill_at(brain, "pidfd_open", 1));
+        answered(&load.lab);
+    }
+    let found = load.finish();
+    eprintln!("| {hit} kills between a start and its record | {found} | |");
+    assert!(hit > 0, "not a single call was hit");
+    assert_eq!(found.runs.by_pid, 0, "{found}");
+    found.assert_nothing_wrong(0);
+}
+
+#[test]
 fn upgrades_under_load() {
     let mut load = Load::start("");
     let lab = &load.lab;

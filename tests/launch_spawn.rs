@@ -12,10 +12,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use appctl::config::{LaunchConfig, Signal, UserSpec};
 use appctl::fleet::{ExitStatus, ProcessName, SpawnFailure, SpawnFailureKind};
 use appctl::launch::{
-    ChildEnds, Deaths, Launcher, Limits, Living, Membership, adopt, find_started, kill, peek_exit,
-    pipe_inode, reap, spawn,
+    BIRTH_NOTE_LENGTH, BirthNote, ChildEnds, Cradle, Deaths, Launcher, Limits, Living, Membership,
+    adopt, find_started, kill, peek_exit, pipe_inode, reap, spawn,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
     Pid, Resource, Rlimit, WaitOptions, getpid, getrlimit, kill_process, set_child_subreaper,
@@ -648,7 +649,8 @@ fn the_launcher_starts_in_order_from_a_table_of_its_own() {
     // The reactor and its descriptors exist from here on.
     drop(start(&config("true")));
     let many: Vec<File> = (0..300).map(|_| File::open("/dev/null").unwrap()).collect();
-    let launcher = Launcher::new().unwrap();
+    let births = memfd_create("births", MemfdFlags::CLOEXEC).unwrap();
+    let launcher = Launcher::new(births.try_clone().unwrap()).unwrap();
     let name = ProcessName {
         group: "web".into(),
         process: "web_01".into(),
@@ -670,17 +672,28 @@ fn the_launcher_starts_in_order_from_a_table_of_its_own() {
         };
         (stdin, stdout, ends)
     };
-    let begun: Vec<_> = configs
-        .iter()
-        .map(|config| {
+    let cradle = |run: u64| Cradle {
+        run,
+        offset: 16 * run,
+    };
+    let begun: Vec<_> = (0..)
+        .zip(&configs)
+        .map(|(run, config)| {
             let (stdin, stdout, ends) = pipes();
-            let begun = launcher.begin(&name, config, ends, &limits(), &Membership::default());
+            let no_tree = Membership::default();
+            let begun = launcher.begin(&name, config, ends, &limits(), &no_tree, cradle(run));
             (config, stdin, stdout, begun)
         })
         .collect();
     let mut outputs = Vec::new();
-    for (config, stdin, stdout, begun) in begun {
+    for (run, (config, stdin, stdout, begun)) in (0..).zip(begun) {
         let living = begun.and_then(|begun| launcher.finish(begun, &name, config, &limits()));
+        let mut note = [0; BIRTH_NOTE_LENGTH];
+        rustix::io::pread(&births, &mut note, cradle(run).offset).unwrap();
+        if let Ok(living) = &living {
+            let pid = living.pid;
+            assert_eq!(BirthNote::read(note), BirthNote { run, pid });
+        }
         outputs.push(living.map(|living| {
             let mut program = Started {
                 living,

@@ -174,7 +174,9 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         .map_err(|error| format!("the set of listeners' pipes: {error}"))?;
     let history = History::open(&settings, &supervisord)?;
     let trees = Trees::new(ledger.as_fd()).map_err(|error| format!("the ledger: {error}"))?;
-    let launcher = Launcher::new()
+    let births = ledger.as_fd().try_clone_to_owned();
+    let launcher = births
+        .and_then(Launcher::new)
         .map_err(|error| format!("starting the thread that starts programs: {error}"))?;
     let mut brain = Brain {
         now: launch::now(),

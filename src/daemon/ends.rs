@@ -226,10 +226,11 @@ impl Brain {
             let run = process.run.as_ref().filter(|run| run.pid == pid)?;
             Some((*id, run))
         });
-        // One whose end is known already was recorded by a brain that died before it reaped.
+        // One whose end is known already was recorded by a brain that died before it reaped. When
+        // one was started is not known if its brain died before it could record it.
         let owner = runs
             .map(|(id, run)| (id, run.id, run.start_time, run.ending.is_some()))
-            .find(|(_, _, started, known)| *known || *started == start_time);
+            .find(|(_, _, started, known)| *known || [0, start_time].contains(started));
         match owner {
             Some((id, run, _, false)) => {
                 let counter = run.counter();

@@ -16,7 +16,7 @@ use crate::control::Channel;
 use crate::fleet::{self, Event, ExitStatus, Fleet, ProcessId, ProcessName};
 use crate::keeper::ledger::Contents;
 use crate::keeper::{ExitRecord, ParkKey, blob};
-use crate::launch::{self, Living, ProcessStat};
+use crate::launch::{self, BirthNote, Living, ProcessStat};
 
 /// How long the keeper has to tell how a program ended that is gone when it is looked for.
 const LOST_TIME: Duration = Duration::from_secs(1);
@@ -30,6 +30,8 @@ pub struct Legacy {
     pub fleet: Fleet,
     /// The records by process.
     pub records: BTreeMap<ProcessId, Record>,
+    /// What children noted of themselves, by slot.
+    pub births: BTreeMap<u32, BirthNote>,
 }
 
 /// Reads what a predecessor left; the error says why it cannot be used.
@@ -64,6 +66,7 @@ pub fn read_legacy(structure: &OwnedFd, ledger: Contents) -> Result<Legacy, Stri
         structure,
         fleet,
         records,
+        births: ledger.births,
     })
 }
 
@@ -96,6 +99,7 @@ impl Brain {
             structure,
             fleet,
             records,
+            births,
         } = legacy;
         let names: BTreeMap<ProcessId, ProcessName> = fleet
             .processes()
@@ -135,7 +139,7 @@ impl Brain {
 
         // Under the first brain of a keeper, programs are not that keeper's children.
         let parent = (incarnation > 1).then_some(self.keeper.pid);
-        let adopted = self.adopt_runs(&records, &mut parked, parent);
+        let adopted = self.adopt_runs(&records, &births, &mut parked, parent);
         say(sentences::took_over(incarnation, adopted));
         self.watch_foreign();
         self.take_over_listeners(memory);
@@ -151,6 +155,7 @@ impl Brain {
     fn adopt_runs(
         &mut self,
         records: &BTreeMap<ProcessId, Record>,
+        births: &BTreeMap<u32, BirthNote>,
         parked: &mut BTreeMap<ParkKey, OwnedFd>,
         parent: Option<i32>,
     ) -> usize {
@@ -175,17 +180,26 @@ impl Brain {
                 RecordedRun::Intended {
                     counter,
                     pipe_inode,
-                } => match launch::find_started(parent, pipe_inode) {
-                    Ok(Some(living)) => {
+                } => {
+                    let run = RunId::new(*id, counter);
+                    let note = births.get(&process.slot);
+                    let note = note.filter(|note| note.run == run.0 && note.pid != 0);
+                    let found = launch::find_started(parent, pipe_inode).ok().flatten();
+                    let hidden = || launch::find_noted(parent?, note?.pid);
+                    if let Some(living) = found.or_else(hidden) {
                         let (pid, start_time) = (living.pid, living.start_time);
-                        let run = RunId::new(*id, counter);
                         process.run = Some(adopted_run(run, pid, start_time, Some(living), parked));
                         self.events.push_back(Event::Spawned { process: *id, pid });
                         adopted += 1;
+                    } else if let Some(BirthNote { pid, .. }) = note.copied() {
+                        // It ran, and has ended: its pid is in the keeper's word on that.
+                        self.lost.insert(*id, self.now.stamp.after(LOST_TIME));
+                        process.run = Some(adopted_run(run, pid, 0, None, parked));
+                        self.events.push_back(Event::Spawned { process: *id, pid });
+                    } else if launching {
+                        self.prepare_start(*id);
                     }
-                    Ok(None) | Err(_) if launching => self.prepare_start(*id),
-                    Ok(None) | Err(_) => {}
-                },
+                }
                 RecordedRun::Living {
                     counter,
                     pid,

@@ -313,14 +313,20 @@ impl Brain {
             self.record(id, Some(intent));
         }
         let process = self.processes.get(&id)?;
+        let cradle = self.records.ledger.cradle(process.slot, run.0);
         let launch = &process.config.launch;
         let tree = match self.ends_tree(process) {
             true => self.trees.membership(&process.name.to_string(), row),
             false => Membership::default(),
         };
-        let begun = self
-            .launcher
-            .begin(&process.name, launch, child, &self.child_limits, &tree);
+        let begun = self.launcher.begin(
+            &process.name,
+            launch,
+            child,
+            &self.child_limits,
+            &tree,
+            cradle,
+        );
         match begun {
             Ok(begun) => Some((ours, begun)),
             Err(failure) => {

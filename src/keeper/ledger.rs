@@ -6,18 +6,23 @@
 //! that a program chose cannot become a record.
 //!
 //! Copy, little-endian: 4 bytes CRC-32 of the rest, 2 bytes length (0xffff: vacated), 2 bytes
-//! zero, 8 bytes sequence number (from 1), payload, zeroes.
+//! zero, 8 bytes sequence number (from 1), payload, zeroes. After the first copy, in a corner that
+//! the second copy's place leaves free, a child leaves the note of its birth (`launch::birth`).
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{MemfdFlags, fstat, ftruncate, memfd_create};
 
 use super::blob::{read_exact_at, write_all_at};
+use crate::launch::{BIRTH_NOTE_LENGTH, BirthNote, Cradle};
 
-/// Bytes of one copy. A page holds eight, so no copy straddles two pages.
-const COPY: usize = 512;
-const SLOT: usize = 2 * COPY;
+/// A page holds eight of these, so no copy straddles two pages.
+const PLACE: usize = 512;
+const SLOT: usize = 2 * PLACE;
+/// Bytes of one copy.
+const COPY: usize = PLACE - BIRTH_NOTE_LENGTH;
 const HEADER: usize = 16;
 const VACATED: u16 = u16::MAX;
 
@@ -45,6 +50,8 @@ pub struct Contents {
     pub slots: Vec<(u32, Vec<u8>)>,
     /// Slots of which no copy is intact, and so nothing is known.
     pub damaged: Vec<u32>,
+    /// What the last child that was started for each slot noted of itself.
+    pub births: BTreeMap<u32, BirthNote>,
 }
 
 /// One copy of a slot as it is found.
@@ -86,8 +93,13 @@ impl Ledger {
         let mut contents = Contents::default();
         let mut sequences = Vec::with_capacity(count);
         for (slot, bytes) in (0u32..).zip(bytes.chunks_exact(SLOT)) {
-            let (even, odd) = bytes.split_at(COPY);
+            let (even, odd) = bytes.split_at(PLACE);
+            let (even, birth) = even.split_at(COPY);
+            let odd = &odd[..COPY];
             let (sequence, payload, damaged) = newest(&Copy::parse(even), &Copy::parse(odd));
+            contents
+                .births
+                .extend(birth.try_into().map(|note| (slot, BirthNote::read(note))));
             sequences.push(sequence);
             contents
                 .slots
@@ -119,6 +131,12 @@ impl Ledger {
         )
     }
 
+    /// Where the child of a start is to note who it is: in the memory of this ledger.
+    pub fn cradle(&self, slot: u32, run: u64) -> Cradle {
+        let offset = (slot as usize * SLOT + COPY) as u64;
+        Cradle { run, offset }
+    }
+
     /// Empties a slot.
     pub fn vacate(&mut self, slot: u32) -> io::Result<()> {
         self.write_copy(slot, VACATED, &[])
@@ -131,7 +149,7 @@ impl Ledger {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         let next = *sequence + 1;
-        let offset = index * SLOT + if next % 2 == 0 { 0 } else { COPY };
+        let offset = index * SLOT + if next % 2 == 0 { 0 } else { PLACE };
         write_all_at(&self.memfd, &encode(next, length, payload), offset as u64)?;
         *sequence = next;
         Ok(())
@@ -266,11 +284,31 @@ mod tests {
     fn the_first_write_cut_off_is_an_empty_slot_and_total_damage_is_told() {
         let mut ledger = Ledger::create().unwrap();
         ledger.write(1, b"").unwrap();
-        damage(&ledger, COPY, b"xyz");
+        damage(&ledger, PLACE, b"xyz");
         assert_eq!(contents(&ledger).damaged, [0; 0]);
         damage(&ledger, 0, b"xyz");
         assert_eq!(contents(&ledger).damaged, [0]);
         assert_eq!(contents(&ledger).slots, [(1, vec![])]);
+    }
+
+    #[test]
+    fn a_birth_is_noted_beside_whatever_is_recorded() {
+        let mut ledger = Ledger::create().unwrap();
+        ledger.write(0, &[9; PAYLOAD_MAX]).unwrap();
+        ledger.write(1, &[9; PAYLOAD_MAX]).unwrap();
+        let cradle = ledger.cradle(1, 7);
+        let note = (7_u128 | 42_u128 << 64).to_le_bytes();
+        damage(&ledger, cradle.offset as usize, &note);
+        ledger.write(1, &[8; PAYLOAD_MAX]).unwrap();
+        ledger.write(1, &[7; PAYLOAD_MAX]).unwrap();
+        let contents = contents(&ledger);
+        assert_eq!(contents.births[&1], BirthNote { run: 7, pid: 42 });
+        assert_eq!(contents.births[&0], BirthNote { run: 0, pid: 0 });
+        let payloads = [9, 7].map(|byte| vec![byte; PAYLOAD_MAX]);
+        assert_eq!(
+            contents.slots,
+            [0, 1].into_iter().zip(payloads).collect::<Vec<_>>()
+        );
     }
 
     #[test]
@@ -280,7 +318,7 @@ mod tests {
             .write(0, &[0; PAYLOAD_MAX + 1])
             .unwrap_err()
             .to_string();
-        assert!(error.contains("longer than 496"), "{error}");
+        assert!(error.contains("longer than 480"), "{error}");
         let error = ledger.write(SLOTS_MAX, b"").unwrap_err().to_string();
         assert!(error.contains("65536 slots"), "{error}");
         ftruncate(&ledger.memfd, 17).unwrap();

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::accounts::{Identity, IdentityStep};
+use super::birth::Register;
 use super::descriptors::close_on_exec_from;
 use super::entrance::Entrance;
 use super::limits::set_oom_score_adj;
@@ -31,6 +32,8 @@ pub(super) struct Child {
     pub(super) oom_score_adj: Option<Vec<u8>>,
     /// The way into its cgroup.
     pub(super) entrance: Option<Entrance>,
+    /// Where it notes who it is.
+    pub(super) register: Option<Register>,
     /// The user to become.
     pub(super) identity: Option<Identity>,
     /// Working directory.
@@ -132,6 +135,9 @@ impl Child {
         }
         SignalMask::set(SignalSet::empty());
 
+        if let Some(register) = &self.register {
+            register.sign();
+        }
         self.end_if_orphaned();
         progress.enter(Stage::Exec);
         Err(self.execute())
@@ -144,6 +150,9 @@ impl Child {
     fn end_if_orphaned(&self) {
         let parent = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
         if parent != self.parent {
+            if let Some(register) = &self.register {
+                register.withdraw();
+            }
             // SAFETY: _exit runs nothing of this process.
             unsafe { libc::_exit(PARENT_GONE) }
         }

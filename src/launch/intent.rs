@@ -23,7 +23,7 @@ pub fn pipe_inode(end: impl AsFd) -> io::Result<u64> {
 ///
 /// A program's own children have the pipe as well, and become children of the keeper when the
 /// program ends: the program is the one that leads a group of its own and is the oldest.
-/// Processes whose descriptors we may not see (they changed user) are not found.
+/// Processes whose descriptors we may not see (they changed user) are not found; see [`find_noted`].
 pub fn find_started(parent: Option<i32>, pipe_inode: u64) -> io::Result<Option<Living>> {
     let wanted = format!("pipe:[{pipe_inode}]");
     let mut found: Option<(i32, u64)> = None;
@@ -52,4 +52,12 @@ pub fn find_started(parent: Option<i32>, pipe_inode: u64) -> io::Result<Option<L
         Some((pid, start_time)) => adopt(pid, start_time),
         None => Ok(None),
     }
+}
+
+/// Finds a child of `parent` that noted this pid of itself, if it lives: one whose descriptors we
+/// may not see.
+pub fn find_noted(parent: i32, pid: i32) -> Option<Living> {
+    let stat = ProcessStat::of(pid).ok()?;
+    let is_it = stat.parent == parent && stat.group == pid;
+    adopt(pid, stat.start_time).ok().flatten().filter(|_| is_it)
 }

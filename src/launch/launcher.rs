@@ -13,6 +13,7 @@ use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rustix::cmsg_space;
@@ -21,6 +22,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
+use super::birth::Cradle;
 use super::command::Resolved;
 use super::descriptors::leave_shared_table;
 use super::failure::fork_failure;
@@ -41,7 +43,7 @@ const CONTROL_MAX: usize = cmsg_space!(ScmRights(3));
 pub struct Launcher {
     thread: i32,
     inherited: Inherited,
-    orders: Sender<Prepared>,
+    orders: Sender<(Prepared, Cradle)>,
     ends: OwnedFd,
     results: Receiver<Result<Born, Failed>>,
 }
@@ -52,8 +54,9 @@ pub struct Launcher {
 pub struct Begun(Resolved);
 
 impl Launcher {
-    /// Starts the thread. The reactor must exist already, for async-process needs it there.
-    pub fn new() -> io::Result<Launcher> {
+    /// Starts the thread; children note who they are in this memory file. The reactor must exist
+    /// already, for async-process needs it there.
+    pub fn new(births: OwnedFd) -> io::Result<Launcher> {
         let (ends, own_ends) = socketpair(
             AddressFamily::UNIX,
             SocketType::SEQPACKET,
@@ -68,10 +71,10 @@ impl Launcher {
             .spawn(move || {
                 SignalMask::replace(SignalSet::full()).keep();
                 // In a table of its own, what one start takes there is free again for the next.
-                let has_room =
-                    keep_only_what_is_needed(&own_ends) && spawn::table_has_room(&own_ends).is_ok();
+                let has_room = keep_only_what_is_needed(&own_ends, &births)
+                    && spawn::table_has_room(&own_ends).is_ok();
                 let _ = ready.send(rustix::thread::gettid().as_raw_nonzero().get());
-                carry_out(&received, &own_ends, &finished, has_room);
+                carry_out(&received, &own_ends, &Arc::new(births), &finished, has_room);
             })?;
         // It fails only if the thread is gone, and then every start says so.
         let thread = is_ready.recv().unwrap_or_default();
@@ -98,11 +101,12 @@ impl Launcher {
         ends: ChildEnds,
         limits: &Limits,
         tree: &Membership,
+        cradle: Cradle,
     ) -> Result<Begun, SpawnFailure> {
         let (prepared, command) = spawn::prepare(name, config, limits, &self.inherited, tree)?;
         let sent = send(&self.ends, &ends).and_then(|()| {
             let gone = |_| io::Error::other("the thread that starts programs has ended");
-            self.orders.send(prepared).map_err(gone)
+            self.orders.send((prepared, cradle)).map_err(gone)
         });
         match sent {
             Ok(()) => Ok(Begun(command)),
@@ -129,12 +133,13 @@ impl Launcher {
 
 /// The thread's life: until nobody can order any more.
 fn carry_out(
-    orders: &Receiver<Prepared>,
+    orders: &Receiver<(Prepared, Cradle)>,
     ends: &OwnedFd,
+    births: &Arc<OwnedFd>,
     finished: &Sender<Result<Born, Failed>>,
     has_room: bool,
 ) {
-    while let Ok(prepared) = orders.recv() {
+    while let Ok((prepared, cradle)) = orders.recv() {
         let with_room = |received| match has_room {
             true => Ok(received),
             false => spawn::table_has_room(ends).map(|()| received),
@@ -142,21 +147,21 @@ fn carry_out(
         let born = receive(ends)
             .and_then(with_room)
             .map_err(|error| (Stage::Fork, error))
-            .and_then(|ends| prepared.start(ends));
+            .and_then(|ends| prepared.registered(births, cradle).start(ends));
         if finished.send(born).is_err() {
             return;
         }
     }
 }
 
-/// Leaves the table that all threads share, with the programs' ends and the reactor alone. Where
+/// Leaves the table that all threads share, with these two and the reactor alone. Where
 /// the kernel cannot do that (before 5.9, or without `/proc`), this thread works in the shared
 /// table, only slower; and the answer is false.
-fn keep_only_what_is_needed(ends: &OwnedFd) -> bool {
+fn keep_only_what_is_needed(ends: &OwnedFd, births: &OwnedFd) -> bool {
     let Ok(listing) = fs::read_dir("/proc/self/fd") else {
         return false;
     };
-    let mut kept = vec![ends.as_raw_fd()];
+    let mut kept = vec![ends.as_raw_fd(), births.as_raw_fd()];
     for entry in listing.flatten() {
         let name = entry.file_name();
         let number: Option<RawFd> = name.to_str().and_then(|name| name.parse().ok());

@@ -9,6 +9,7 @@
 //! Must never: decide whether something should be started or killed.
 
 mod accounts;
+mod birth;
 mod cgroup;
 mod child;
 mod clock;
@@ -36,12 +37,13 @@ mod tree;
 mod wait;
 
 pub use accounts::drop_privileges;
+pub use birth::{BIRTH_NOTE_LENGTH, BirthNote, Cradle};
 pub use cgroup::{Cgroup, Cgroups};
 pub use clock::{now, until};
 pub use deaths::Deaths;
 pub use foreign::foreign_exit;
 pub use heap::{give_back_memory, share_one_heap};
-pub use intent::{find_started, pipe_inode};
+pub use intent::{find_noted, find_started, pipe_inode};
 pub use launcher::{Begun, Launcher};
 pub use limits::{Limits, raise_limits};
 pub use living::{Living, adopt, peak_memory, peek_exit, reap};

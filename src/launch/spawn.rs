@@ -19,6 +19,7 @@ use async_process::Command;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 
 use super::accounts::Identity;
+use super::birth::{Cradle, Register};
 use super::cgroup::Cgroup;
 use super::child::{Child, StringTable};
 use super::command::{Resolved, resolve};
@@ -176,6 +177,7 @@ fn child(
             .filter(|wanted| inherited.oom_score_adj.is_some_and(|ours| ours < *wanted))
             .map(|wanted| wanted.to_string().into_bytes()),
         entrance: None,
+        register: None,
         identity: identity.flatten(),
         directory: directory
             .map(|path| c_string("directory", path))
@@ -194,6 +196,13 @@ fn c_string(option: &str, text: impl AsRef<OsStr>) -> Result<CString, SpawnFailu
 }
 
 impl Prepared {
+    /// Has the child note who it is in this memory file.
+    pub(super) fn registered(mut self, memory: &Arc<OwnedFd>, cradle: Cradle) -> Prepared {
+        let memory = Arc::clone(memory);
+        self.child.register = Some(Register { memory, cradle });
+        self
+    }
+
     /// Forks; returns when the child is the program. On failure nothing runs.
     pub(super) fn start(self, ends: ChildEnds) -> Result<Born, Failed> {
         let in_parent = |error| (Stage::Fork, error);
