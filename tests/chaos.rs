@@ -396,6 +396,12 @@ fn an_oom_kill_in_the_cgroup_of_the_daemon() {
         .set("memory.limit_in_bytes", "67108864");
     lab.ctl("start hog");
     lab.wait_main_log("exited: hog (terminated by SIGKILL");
+    lab.wait_main_log("WARN hog: memory ran out, and the kernel killed it");
+    let status = lab.appctl("status hog --json").out;
+    assert!(
+        status.contains("terminated by SIGKILL, memory ran out"),
+        "{status}"
+    );
     assert_eq!(
         (lab.pid("stays"), lab.keeper_and_brain().0),
         (stays, keeper)

@@ -33,7 +33,7 @@ use crate::control::measures::TurnTimes;
 use crate::events::Bulletin;
 use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, State};
 use crate::keeper::{Inheritance, Ledger, Link, ParkKey, Slate, Watch};
-use crate::launch::{self, Deaths, Launcher, Limits};
+use crate::launch::{self, Deaths, Launcher, Limits, OomKills};
 use crate::logs::{Plane, PlaneReport, Staging};
 
 /// Questions that wait for the turn; sessions wait when there are more.
@@ -52,6 +52,7 @@ pub struct Brain {
     pub(super) reports: Receiver<PlaneReport>,
     pub(super) questions: Receiver<Question>,
     pub(super) deaths: Deaths,
+    pub(super) oom_kills: OomKills,
     pub(super) launcher: Launcher,
     pub(super) records: Records,
 
@@ -189,6 +190,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         reports,
         questions,
         deaths,
+        oom_kills: OomKills::from_now_on(),
         launcher,
         records: Records::new(ledger, settings_memory),
         fleet: Fleet::new(),

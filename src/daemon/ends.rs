@@ -10,7 +10,7 @@ use super::sentences::{self, say};
 use super::starts::output_key;
 use crate::config::Signal;
 use crate::control::{Answer, Channel, Failure, LogDone};
-use crate::fleet::{Event, ExitStatus, ProcessId, Request, Selector};
+use crate::fleet::{Event, ExitStatus, ProcessId, Request, Selector, State};
 use crate::keeper::{ExitRecord, FromKeeper, ParkKey};
 use crate::launch;
 use crate::logs::{PlaneReport, StreamId};
@@ -162,6 +162,12 @@ impl Brain {
             say(sentences::trouble(format!(
                 "closing a parked standard input: {error}"
             )));
+        }
+        let killed = matches!(ending.status, ExitStatus::Signal { number: 9, .. });
+        let stopping = self.fleet.get(id).map(|it| it.state()) == Some(State::Stopping);
+        if killed && !stopping && self.oom_kills.happened(self.now.stamp) {
+            process.circumstances.out_of_memory = true;
+            say(sentences::out_of_memory(&process.name));
         }
         let trouble = process.trouble();
         if !trouble.is_empty() {

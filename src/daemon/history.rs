@@ -38,6 +38,8 @@ pub struct Circumstances {
     by: Option<u32>,
     /// Most memory that it had in use, in bytes.
     peak_memory: u64,
+    /// The kernel killed it because memory ran out, in all likelihood.
+    pub(super) out_of_memory: bool,
 }
 
 impl History {
@@ -128,7 +130,8 @@ impl Brain {
             | Cause::ExitedTooQuickly(status)
             | Cause::Stopped(status) => {
                 let peak = std::mem::take(&mut process.circumstances.peak_memory);
-                let how = sentences::how_it_ended(*status);
+                let out_of_memory = process.circumstances.out_of_memory;
+                let how = sentences::how_it_ended_and_why(*status, out_of_memory);
                 self.history.clerk.ended(name, change.pid, at, how, peak);
             }
             _ if change.to == State::Starting => why.clone_into(&mut process.circumstances.why),
@@ -142,6 +145,7 @@ impl Brain {
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };
+        process.circumstances.out_of_memory = false;
         let run = Run {
             started,
             why: process.circumstances.why.clone(),

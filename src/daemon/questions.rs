@@ -7,7 +7,7 @@ use super::answers::{Asker, fail, refused, send, unhurried, value};
 use super::brain::Brain;
 use super::options::Personality;
 use super::processes::{MAIN_LOG, Process, stream_of};
-use super::sentences::how_it_ended;
+use super::sentences::how_it_ended_and_why;
 use super::status::{Facts, description};
 use crate::config::MainLogTarget;
 use crate::control::{
@@ -248,9 +248,9 @@ impl Brain {
                 Some(ExitStatus::Signal { .. }) => -1,
                 Some(ExitStatus::Unknown) | None => 0,
             },
-            ended: of_fleet
-                .exit_status()
-                .map_or_else(String::new, how_it_ended),
+            ended: of_fleet.exit_status().map_or_else(String::new, |status| {
+                how_it_ended_and_why(status, held.circumstances.out_of_memory)
+            }),
             stdout_logfile: file(crate::control::Channel::Stdout),
             stderr_logfile: file(crate::control::Channel::Stderr),
             log_trouble: held.trouble(),

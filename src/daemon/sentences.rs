@@ -210,6 +210,16 @@ pub fn how_it_ended(status: ExitStatus) -> String {
     }
 }
 
+/// The same with what else is known of it.
+pub fn how_it_ended_and_why(status: ExitStatus, out_of_memory: bool) -> String {
+    let why = if out_of_memory {
+        ", memory ran out"
+    } else {
+        ""
+    };
+    format!("{}{why}", how_it_ended(status))
+}
+
 /// `SIGTERM`, or `signal 40` for one without a name.
 pub fn signal_name(number: u8) -> String {
     Signal(number).name()
@@ -389,6 +399,12 @@ pub fn log_recovered(what: &str, dropped: Option<&str>) -> Line {
             format!("log of {what} is written again; {dropped}"),
         ),
     }
+}
+
+/// A program was killed, and at that moment the kernel killed somebody because memory ran out.
+pub fn out_of_memory(name: &ProcessName) -> Line {
+    let text = "memory ran out, and the kernel killed it";
+    line(LogLevel::Warn, format!("{name}: {text}"))
 }
 
 /// A program ended while its log cannot be written.
