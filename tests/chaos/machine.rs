@@ -64,11 +64,12 @@ pub fn kill_at(pid: i32, calls: &str, nth: u64) -> bool {
     killed
 }
 
-/// Memory that a process has for itself.
+/// Memory that a process has for itself. Pages of its file are not counted, for they are its own
+/// or not as others who run the same file come and go.
 pub fn private_kib(pid: i32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     text.lines()
-        .filter(|line| line.starts_with("Private_"))
+        .filter(|line| line.starts_with("Private_Dirty:"))
         .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
         .sum()
 }
