@@ -267,26 +267,6 @@ fn a_program_that_closes_its_output_is_still_looked_after() {
 }
 
 #[test]
-fn many_programs_at_full_speed_lose_nothing() {
-    // Without this: under load some streams starve, or bytes get into a neighbour's file.
-    ours_only!();
-    const PROGRAMS: usize = 100;
-    let lab = Lab::with(&format!(
-        "minfds=4096\n[program:a]\ncommand=/usr/bin/seq 1 20000\nnumprocs={PROGRAMS}\nprocess_name=%%(process_num)03d\n\
-         stdout_logfile=@D@/%%(process_num)03d.log\nstdout_logfile_maxbytes=40KB\nstdout_logfile_backups=9\n{ONCE}"
-    ).replace("%%", "%"));
-    lab.until("all have ended", |lab| {
-        lab.ctl("status").out.matches("EXITED").count() == PROGRAMS
-    });
-    for number in 0..PROGRAMS {
-        let files = rotated(&lab.path(&format!("{number:03}.log")));
-        let tally = Tally::of_files(&files);
-        tally.assert_complete();
-        assert_eq!(tally.last, 20_000, "program {number}");
-    }
-}
-
-#[test]
 fn a_reader_that_stands_still_holds_up_nobody() {
     // Without this: a terminal with Ctrl-S stops the service whose log it shows.
     ours_only!();

@@ -171,6 +171,41 @@ fn compressed_files_hold_every_line_and_are_made_in_the_background() {
 }
 
 #[test]
+fn a_second_file_is_rotated_and_kept_like_the_first() {
+    // Without this: whoever wants a copy of a log gets a file that grows for ever.
+    ours_only!();
+    if !is_installed("gzip") {
+        return;
+    }
+    let lab = Lab::with(&format!(
+        "[program:a]\ncommand=/usr/bin/seq 1 200000\nstdout_logfile=@D@/a.log, @D@/b.log\n\
+         stdout_logfile_maxbytes=60KB\nstdout_logfile_backups=1000\n\
+         stdout_logfile_compress=gzip\nstdout_logfile_mode=0640\n{ONCE}"
+    ));
+    lab.wait_state("a", "EXITED");
+    assert_eq!(lab.appctl("rotate a").code, 0);
+    for log in ["a.log", "b.log"] {
+        lab.until("all of it is rotated and compressed", |lab| {
+            let archives = archives(lab, log);
+            archives.iter().all(|name| name.ends_with("gz"))
+                && lab.read(log).is_empty()
+                && !lab.path(&format!("{log}.packing")).exists()
+        });
+        let names = archives(&lab, log);
+        assert!(names.len() > 10, "{names:?}");
+        let text: String = names
+            .iter()
+            .rev()
+            .map(|name| unpacked(&lab, name))
+            .collect();
+        Tally::of(&text).assert_complete();
+        assert_eq!(Tally::of(&text).last, 200_000, "{log}");
+        let mode = fs::metadata(lab.path(log)).unwrap().mode() & 0o777;
+        assert_eq!(mode, 0o640, "{log}");
+    }
+}
+
+#[test]
 fn a_kill_while_compressing_loses_nothing() {
     // Without this: a crash at the wrong moment leaves half a file, or the same lines twice.
     ours_only!();

@@ -8,6 +8,7 @@
 mod lab;
 
 use std::fs;
+use std::io::Write;
 use std::process::{Command, Stdio};
 
 use lab::numbers::Tally;
@@ -166,6 +167,46 @@ fn compressed_by_somebody_else_while_they_are_read() {
         assert!(Command::new("gzip").arg(file).status().unwrap().success());
     }
     assert_all("prefix", &lab.appctl("logs prefix --no-prefix").out);
+}
+
+#[test]
+fn five_hundred_programs_at_full_speed() {
+    // Without this: under load some streams starve, or bytes get into a neighbour's file.
+    ours_only!();
+    const PROGRAMS: usize = 500;
+    let lab = Lab::new();
+    let gate = lab.path("gate");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&gate)
+            .status()
+            .unwrap()
+            .success()
+    );
+    // Open for both, so that nobody waits for the other side.
+    let mut gate = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(gate)
+        .unwrap();
+    lab.script("count", "read go <@D@/gate\nexec seq 1 20000");
+    let lab = lab.started(&format!(
+        "minfds=8192\n[program:a]\ncommand=@D@/count\nnumprocs={PROGRAMS}\n\
+         process_name=%(process_num)03d\nautorestart=false\nstartsecs=0\n\
+         stdout_logfile=@D@/%(process_num)03d.log\nstdout_logfile_maxbytes=40KB\n\
+         stdout_logfile_backups=9\n"
+    ));
+    let count = |lab: &Lab, state| lab.ctl("status").out.matches(state).count();
+    lab.until("all wait for the word", |lab| {
+        count(lab, "RUNNING") == PROGRAMS
+    });
+    gate.write_all(&[b'\n'; PROGRAMS]).unwrap();
+    lab.until("all have ended", |lab| count(lab, "EXITED") == PROGRAMS);
+    for number in 0..PROGRAMS {
+        let tally = Tally::of_files(&rotated(&lab.path(&format!("{number:03}.log"))));
+        tally.assert_complete();
+        assert_eq!(tally.last, 20_000, "program {number}");
+    }
 }
 
 /// `logs -f` of a program from its beginning, which is stopped at once.

@@ -14,7 +14,7 @@ use super::value::{self, Refused, refused};
 /// One place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Destination {
-    /// A file that is not rotated, a pipe, or the daemon's own output.
+    /// A file, a pipe, or the daemon's own output.
     Path(PathBuf),
     /// The syslog of this machine; a path if it is not the usual one.
     Syslog(Option<PathBuf>),

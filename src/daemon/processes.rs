@@ -221,6 +221,7 @@ impl Process {
         let stream = self.stream(channel);
         let outlet = |destination: &Destination| OutletConfig {
             destination: destination.clone(),
+            file: stream.logfile_config,
             style: stream.style.clone(),
             origin: Origin {
                 name: self.name.to_string(),

@@ -7,13 +7,12 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::names::Suffix;
+use super::names::{self, Suffix};
 use crate::config::Compression;
 
 /// Most memory that reading one compressed file may take for its window.
@@ -41,29 +40,16 @@ pub(super) struct Piece {
 
 /// The files of a log, oldest first. The last one is that at its path, if there is one.
 pub(super) fn pieces(path: &Path) -> io::Result<Vec<Piece>> {
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
+    let form = |suffix: &Suffix| match suffix.packing {
+        None => Form::Plain,
+        Some(Compression::Gzip) => Form::Gzip,
+        Some(Compression::Zstd) => Form::Zstd,
     };
-    let mut prefix = path.file_name().unwrap_or_default().as_bytes().to_vec();
-    prefix.push(b'.');
-    let mut aged = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let name = entry?.file_name();
-        let suffix = name.as_bytes().strip_prefix(prefix.as_slice());
-        if let Some(suffix) = suffix.and_then(Suffix::parse) {
-            let form = match suffix.packing {
-                None => Form::Plain,
-                Some(Compression::Gzip) => Form::Gzip,
-                Some(Compression::Zstd) => Form::Zstd,
-            };
-            aged.push((suffix.place.age(), form, directory.join(&name)));
-        }
-    }
-    aged.sort();
-    aged.dedup_by(|later, earlier| later.0 == earlier.0);
-    let rotated = aged.into_iter().rev();
-    let all = rotated.map(|(_, form, path)| (form, path));
+    let mut rotated = names::list(path)?;
+    rotated.sort_by_key(|file| (file.suffix.place.age(), form(&file.suffix)));
+    rotated.dedup_by_key(|file| file.suffix.place);
+    let rotated = rotated.into_iter().rev();
+    let all = rotated.map(|file| (form(&file.suffix), file.path));
     let found = all.chain([(Form::Plain, path.to_owned())]);
     Ok(found.filter_map(|(form, path)| look(form, path)).collect())
 }

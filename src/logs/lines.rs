@@ -14,10 +14,12 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use super::archive::{self, Form, Piece};
-use super::moments::{Note, Timeline};
+use super::moments::Timeline;
+use super::search::Search;
+use super::times::{Time, Times, written_in};
 
 /// Longest line that is given in one; a longer one comes in parts.
 pub const LINE_MAX: usize = 32 * 1024;
@@ -37,7 +39,7 @@ pub struct Wish {
 
 impl Wish {
     /// Whether a line is wanted; `latest` is when it was written at the latest.
-    fn takes(&self, line: &[u8], latest: i64) -> bool {
+    pub(super) fn takes(&self, line: &[u8], latest: i64) -> bool {
         self.since.is_none_or(|since| latest >= since)
             && self.pattern.as_ref().is_none_or(|pattern| {
                 let text = line.strip_suffix(b"\n").unwrap_or(line);
@@ -84,13 +86,6 @@ struct Open {
     end: u64,
     times: Times,
     form: Form,
-}
-
-/// When something was written: at the earliest (which is what lines are ordered by), at the latest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Time {
-    earliest: i64,
-    latest: i64,
 }
 
 impl Lines {
@@ -369,171 +364,6 @@ fn successors(pieces: Vec<Piece>, read: &std::fs::Metadata) -> Vec<Piece> {
                     .unwrap_or(pieces.len().saturating_sub(1)),
             };
             pieces.into_iter().skip(first).collect()
-        }
-    }
-}
-
-/// What is known of when a file was written.
-struct Times {
-    inode: u64,
-    started: i64,
-    modified: i64,
-    /// How many bytes it has in the end; of a compressed one that is a guess.
-    size: u64,
-    notes: Vec<Note>,
-}
-
-impl Times {
-    fn of(piece: &Piece, started: Option<i64>, file: &File) -> Times {
-        const USUAL_RATIO: u64 = 10;
-        let created = || {
-            let created = file.metadata().ok()?.created().ok()?;
-            let since = created.duration_since(std::time::UNIX_EPOCH).ok()?;
-            i64::try_from(since.as_micros()).ok()
-        };
-        let started = match piece.form {
-            Form::Plain => created().or(started),
-            _ => started,
-        };
-        Times {
-            inode: piece.identity.1,
-            started: started.unwrap_or(piece.modified).min(piece.modified),
-            modified: piece.modified,
-            size: match piece.form {
-                Form::Plain => piece.size,
-                _ => piece.size.saturating_mul(USUAL_RATIO),
-            },
-            notes: Vec::new(),
-        }
-    }
-
-    /// Takes what was noted by now.
-    fn learn(&mut self, timeline: &Timeline, about: &std::fs::Metadata) {
-        self.modified = archive::modified(about).max(self.modified);
-        self.size = self.size.max(about.len());
-        let all = timeline.notes();
-        let of = |inode| {
-            all.iter()
-                .filter(move |note| note.inode == inode)
-                .copied()
-                .collect()
-        };
-        self.notes = of(self.inode);
-        if self.notes.is_empty() {
-            // A compressed file is another one than that which was written.
-            let last = all.iter().rev().find(|note| note.time <= self.modified);
-            let same = last.filter(|note| note.time >= self.started);
-            self.notes = same.map_or(Vec::new(), |note| of(note.inode));
-        }
-        // After a truncation by somebody else offsets begin again: only the last run counts.
-        let break_at = self
-            .notes
-            .windows(2)
-            .rposition(|pair| pair[1].offset < pair[0].offset);
-        self.notes.drain(..break_at.map_or(0, |at| at + 1));
-    }
-
-    fn at(&self, offset: u64) -> Time {
-        let after = self.notes.partition_point(|note| note.offset <= offset);
-        let latest = self
-            .notes
-            .get(after)
-            .map_or(self.modified, |note| note.time - 1);
-        let earliest = match after.checked_sub(1).and_then(|at| self.notes.get(at)) {
-            Some(note) => note.time,
-            None => {
-                let (end, size) = match self.notes.first() {
-                    Some(note) => (note.time, note.offset),
-                    None => (self.modified, self.size),
-                };
-                between(self.started.min(end), end, offset, size)
-            }
-        };
-        Time { earliest, latest }
-    }
-}
-
-fn between(start: i64, end: i64, part: u64, whole: u64) -> i64 {
-    let (part, whole) = (i128::from(part.min(whole)), i128::from(whole.max(1)));
-    let passed = i128::from(end - start) * part / whole;
-    start + i64::try_from(passed).unwrap_or(0)
-}
-
-/// The time that a line begins with.
-fn written_in(line: &[u8]) -> Option<i64> {
-    let line = line.strip_prefix(b"{\"time\":\"").unwrap_or(line);
-    if line.get(4) != Some(&b'-') || line.get(10) != Some(&b'T') {
-        return None;
-    }
-    let end = line
-        .iter()
-        .take(40)
-        .position(|byte| b" \"".contains(byte))?;
-    let text = std::str::from_utf8(&line[..end]).ok()?;
-    let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;
-    Some(time.timestamp_micros())
-}
-
-/// The search for the last wanted lines of a file.
-struct Search<'a> {
-    wish: &'a Wish,
-    times: &'a Times,
-    cancelled: &'a AtomicBool,
-    block: usize,
-}
-
-impl Search<'_> {
-    /// Where they begin. A plain file is searched in windows at its end, each four times as large
-    /// as the one before, so that a few lines of a large file are found quickly.
-    fn last_lines(&self, piece: &Piece, file: &File, count: usize) -> io::Result<VecDeque<u64>> {
-        if piece.form != Form::Plain {
-            return self.scan(archive::unpack(file.try_clone()?, piece.form)?, 0, count);
-        }
-        let size = file.metadata()?.len();
-        let mut window = 64 * 1024;
-        loop {
-            let from = size.saturating_sub(window);
-            (&*file).seek(SeekFrom::Start(from))?;
-            let found = self.scan(Box::new(file.try_clone()?.take(size - from)), from, count)?;
-            if found.len() >= count || from == 0 {
-                return Ok(found);
-            }
-            window *= 4;
-        }
-    }
-
-    fn scan(
-        &self,
-        from: Box<dyn Read + Send>,
-        base: u64,
-        count: usize,
-    ) -> io::Result<VecDeque<u64>> {
-        let mut reader = BufReader::with_capacity(self.block, from);
-        let mut offset = base;
-        let mut starts = VecDeque::new();
-        let mut line = Vec::new();
-        // The first line of a window is a part of one.
-        let mut whole = base == 0;
-        loop {
-            line.clear();
-            let read = (&mut reader)
-                .take(LINE_MAX as u64)
-                .read_until(b'\n', &mut line)?;
-            if read == 0 {
-                return Ok(starts);
-            }
-            if self.cancelled.load(Ordering::Relaxed) {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            let latest = || written_in(&line).unwrap_or_else(|| self.times.at(offset).latest);
-            if whole && self.wish.takes(&line, latest()) {
-                starts.push_back(offset);
-                if starts.len() > count {
-                    starts.pop_front();
-                }
-            }
-            whole |= line.ends_with(b"\n");
-            offset += read as u64;
         }
     }
 }

@@ -6,25 +6,20 @@
 //!
 //! What waits is lost if the process is killed, and a chunk that was under way then is sent again.
 //!
-//! Must never: wait, except for the name of a host, in a thread of its own.
+//! A second file is rotated by the same rules as the first.
+//!
+//! Must never: wait, decide how a peer is reached (see `link`).
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
+use std::io;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
-
+use super::link::{Link, is_refusal_of_size};
 use super::message::{self, Framing, Origin};
-use super::sink::Now;
+use super::rotation::Wall;
+use super::sink::{Now, Sink};
 use super::stall::Backoff;
-use super::target::{self, Kind, Making};
-use crate::config::{Destination, SyslogStyle};
+use crate::config::{Destination, LogFileConfig, SyslogStyle};
 
 /// Most bytes that wait for one outlet.
 const WAITING_MAX: usize = 64 * 1024;
@@ -32,17 +27,13 @@ const WAITING_MAX: usize = 64 * 1024;
 /// A peer that takes no more for the moment is looked at again after this time.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Where the local syslog listens.
-const SYSLOG: &str = "/dev/log";
-
-/// Where journald listens.
-const JOURNAL: &str = "/run/systemd/journal/socket";
-
 /// How an outlet is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutletConfig {
     /// Where to.
     pub destination: Destination,
+    /// How it is rotated and kept, if it is a file.
+    pub file: LogFileConfig,
     /// How messages look.
     pub style: SyslogStyle,
     /// Whose lines they are.
@@ -68,10 +59,56 @@ pub(super) enum OutletNews {
 
 impl Outlets {
     pub fn new(configs: &[OutletConfig]) -> Outlets {
+        let list: Vec<Outlet> = configs.iter().cloned().map(Outlet::new).collect();
+        // A file is there from the beginning, though nothing has been written.
+        let has_file = list.iter().any(Outlet::is_of_file);
         Outlets {
-            list: configs.iter().cloned().map(Outlet::new).collect(),
-            due: None,
+            list,
+            due: has_file.then(Instant::now),
         }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Its files that are open.
+    pub fn sinks(&mut self) -> impl Iterator<Item = &mut Sink> {
+        let links = self.list.iter_mut().flat_map(|outlet| &mut outlet.link);
+        links.filter_map(Link::regular)
+    }
+
+    /// The next moment at which the clock matters for one of them.
+    pub fn alarm(&self) -> Option<Wall> {
+        let alarms = self.list.iter().filter_map(|outlet| match &outlet.link {
+            Some(Link::File(sink)) => sink.alarm(),
+            _ => None,
+        });
+        alarms.min()
+    }
+
+    /// Rotates those whose moment has come, or all, once their lines have ended.
+    pub fn rotate_soon(&mut self, all: bool, now: Now) {
+        for outlet in &mut self.list {
+            let is_due = |sink: &mut Sink| {
+                let boundary = sink.boundary();
+                (all || boundary.is_some_and(|boundary| boundary <= now.wall))
+                    && sink.can_close(now)
+            };
+            if outlet.regular().is_some_and(is_due) {
+                outlet.rotate(now);
+            }
+        }
+        if !self.list.is_empty() {
+            self.due.get_or_insert(now.instant);
+        }
+    }
+
+    /// Bytes that their files grew by since this was last asked.
+    pub fn take_grown(&mut self) -> u64 {
+        let grown = self.list.iter_mut().map(|outlet| &mut outlet.grown);
+        grown.map(std::mem::take).sum()
     }
 
     /// Hands over a chunk: as the program wrote it, and in the form in which it is written.
@@ -81,11 +118,12 @@ impl Outlets {
         }
     }
 
-    /// Opens files anew with the next chunk.
-    pub fn reopen(&mut self) {
+    /// Opens files anew.
+    pub fn reopen(&mut self, now: Now) {
         for outlet in &mut self.list {
-            if outlet.sent == 0 && matches!(outlet.link, Some(Link::Target(..))) {
+            if outlet.sent == 0 && outlet.is_of_file() {
                 outlet.link = None;
+                self.due = Some(now.instant);
             }
         }
     }
@@ -97,7 +135,7 @@ impl Outlets {
         for outlet in &mut self.list {
             news = news.or(outlet.flush(now).map(OutletNews::Troubled));
         }
-        self.due = self.list.iter().filter_map(|outlet| outlet.due).min();
+        self.due = self.list.iter_mut().filter_map(Outlet::next_due).min();
         let troubled = self.list.iter().any(|outlet| outlet.told);
         news.or((troubled_before && !troubled).then_some(OutletNews::Recovered))
     }
@@ -118,19 +156,10 @@ struct Outlet {
     due: Option<Instant>,
     backoff: Backoff,
     told: bool,
-}
-
-/// A way to the peer.
-#[derive(Debug)]
-enum Link {
-    /// A file, pipe or terminal.
-    Target(OwnedFd, Kind),
-    /// By path each time, so that a daemon that was restarted is found again.
-    Local(UnixDatagram, PathBuf),
-    Udp(UdpSocket),
-    Tcp(TcpStream),
-    /// The address is being looked up.
-    Finding(JoinHandle<io::Result<SocketAddr>>),
+    /// Trouble that is still to be told.
+    untold: Option<String>,
+    /// Bytes that its file grew by.
+    grown: u64,
 }
 
 impl Outlet {
@@ -145,18 +174,20 @@ impl Outlet {
             due: None,
             backoff: Backoff::default(),
             told: false,
+            untold: None,
+            grown: 0,
         }
     }
 
     fn offer(&mut self, plain: &[u8], formed: &[u8], now: Now) {
         if let Destination::Path(_) = self.config.destination {
             for line in formed.split_inclusive(|byte| *byte == b'\n') {
-                self.put(line.to_vec());
+                self.put(line.to_vec(), now);
             }
         } else {
             for text in message::texts(plain) {
                 let message = self.message(text, now.micros);
-                self.put(message);
+                self.put(message, now);
             }
         }
     }
@@ -166,6 +197,7 @@ impl Outlet {
             destination,
             style,
             origin,
+            ..
         } = &self.config;
         let syslog = |host, framing| message::syslog(style, origin, text, micros, host, framing);
         let uname = rustix::system::uname();
@@ -180,15 +212,22 @@ impl Outlet {
     }
 
     /// Puts a message at the end, or drops it.
-    fn put(&mut self, message: Vec<u8>) {
-        let full = !self.waiting.is_empty() && self.bytes + message.len() > WAITING_MAX;
+    fn put(&mut self, message: Vec<u8>, now: Now) {
+        if self.is_full(&message) && self.due.is_none() {
+            let trouble = self.send_waiting(now);
+            self.untold = self.untold.take().or(trouble);
+        }
         // What follows something that was dropped waits for its marker.
-        if full || self.dropped > 0 {
+        if self.is_full(&message) || self.dropped > 0 {
             self.dropped += 1;
             return;
         }
         self.bytes += message.len();
         self.waiting.push_back(message);
+    }
+
+    fn is_full(&self, message: &[u8]) -> bool {
+        !self.waiting.is_empty() && self.bytes + message.len() > WAITING_MAX
     }
 
     /// Says how much was dropped, once there is room.
@@ -199,40 +238,82 @@ impl Outlet {
         let text = format!("appctl: {} lines were dropped here", self.dropped);
         let marker = self.message(text.as_bytes(), now.micros);
         self.dropped = 0;
-        self.put(marker);
+        self.put(marker, now);
     }
 
-    /// Sends what it can; the first trouble is told.
+    fn is_of_file(&self) -> bool {
+        matches!(self.config.destination, Destination::Path(_))
+    }
+
+    /// Its file, if it has one that is rotated.
+    fn regular(&mut self) -> Option<&mut Sink> {
+        self.link.as_mut().and_then(Link::regular)
+    }
+
+    fn rotate(&mut self, now: Now) {
+        let Some(sink) = self.regular() else { return };
+        let failed_before = sink.cannot_rotate();
+        if let Err(error) = sink.rotate(now)
+            && !failed_before
+        {
+            let file = &self.config.destination;
+            self.untold = Some(format!("cannot rotate {file}: {error}"));
+            self.told = true;
+        }
+    }
+
+    /// Sends what it can, and closes a file that has waited long enough for the end of a line; the
+    /// first trouble is told.
     fn flush(&mut self, now: Now) -> Option<String> {
         if self.due.is_some_and(|due| now.instant < due) {
             return None;
         }
         self.due = None;
+        let trouble = self.send_waiting(now);
+        let deadline = self.regular().and_then(|sink| sink.closing_deadline());
+        if deadline.is_some_and(|deadline| deadline <= now.instant) {
+            self.rotate(now);
+        }
+        trouble.or(self.untold.take())
+    }
+
+    fn next_due(&mut self) -> Option<Instant> {
+        let deadline = self.regular().and_then(|sink| sink.closing_deadline());
+        [self.due, deadline].into_iter().flatten().min()
+    }
+
+    fn send_waiting(&mut self, now: Now) -> Option<String> {
         loop {
             self.mark(now);
-            let Some(first) = self.waiting.front() else {
-                self.told = false;
+            if self.waiting.is_empty() && (self.link.is_some() || !self.is_of_file()) {
+                self.told &= self.regular().is_some_and(|sink| sink.cannot_rotate());
                 return None;
+            }
+            let opened = match self.link.take() {
+                Some(link) => link.go_on(&self.config.destination),
+                None => Link::open(&self.config, now),
             };
-            let found = match self.link.take() {
-                Some(Link::Finding(finder)) if finder.is_finished() => {
-                    found(finder).and_then(|address| far(&self.config.destination, address))
-                }
-                Some(link) => Ok(link),
-                None => connect(&self.config.destination),
-            };
-            let link = match found {
+            let link = match opened {
                 Ok(link) => self.link.insert(link),
                 Err(error) => return self.fail(error, now),
             };
-            match link.send(&first[self.sent..]) {
+            let Some(first) = self.waiting.front() else {
+                continue;
+            };
+            match link.send(&first[self.sent..], now) {
                 Ok(sent) => {
+                    let part = &first[self.sent..self.sent + sent];
+                    let closes = link.regular().is_some_and(|sink| sink.closes(part, now));
+                    self.grown += sent as u64;
                     self.sent += sent;
                     self.backoff = Backoff::default();
                     if self.sent >= first.len() {
                         self.bytes -= first.len();
                         self.waiting.pop_front();
                         self.sent = 0;
+                    }
+                    if closes {
+                        self.rotate(now);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -260,231 +341,6 @@ impl Outlet {
     }
 }
 
-impl Link {
-    /// Sends a message, or as much of it as is taken.
-    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Link::Target(file, kind) => {
-                let end = match kind {
-                    Kind::Regular => rustix::fs::fstat(&*file)?.st_size.unsigned_abs(),
-                    _ => 0,
-                };
-                target::write(file, *kind, bytes, end)
-            }
-            Link::Local(socket, path) => socket.send_to(bytes, &*path),
-            Link::Udp(socket) => socket.send(bytes),
-            Link::Tcp(stream) => match stream.write(bytes) {
-                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-                // Not connected yet.
-                Err(error) if error.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()) => {
-                    Err(io::ErrorKind::WouldBlock.into())
-                }
-                other => other,
-            },
-            Link::Finding(_) => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-}
-
-/// Opens the way to a destination, without waiting for it.
-fn connect(destination: &Destination) -> io::Result<Link> {
-    match destination {
-        Destination::Path(path) => {
-            let (file, kind) = target::open(path, Making::usual(0o666))?;
-            Ok(Link::Target(file, kind))
-        }
-        Destination::Syslog(path) => local(path.as_deref().unwrap_or(Path::new(SYSLOG))),
-        Destination::Journal(path) => local(path.as_deref().unwrap_or(Path::new(JOURNAL))),
-        Destination::Udp(address) | Destination::Tcp(address) => match address.parse() {
-            Ok(address) => far(destination, address),
-            Err(_) => {
-                let address = address.clone();
-                let find = move || {
-                    let mut found = address.to_socket_addrs()?;
-                    found
-                        .next()
-                        .ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
-                };
-                let finder = std::thread::Builder::new().name("appctl-address".into());
-                finder.spawn(find).map(Link::Finding)
-            }
-        },
-    }
-}
-
-/// What the lookup of an address came to.
-fn found(finder: JoinHandle<io::Result<SocketAddr>>) -> io::Result<SocketAddr> {
-    let lost = |_| Err(io::Error::other("the lookup of its address broke off"));
-    finder.join().unwrap_or_else(lost)
-}
-
-fn local(path: &Path) -> io::Result<Link> {
-    let socket = UnixDatagram::unbound()?;
-    socket.set_nonblocking(true)?;
-    Ok(Link::Local(socket, path.to_owned()))
-}
-
-fn far(destination: &Destination, address: SocketAddr) -> io::Result<Link> {
-    if let Destination::Udp(_) = destination {
-        let any = if address.is_ipv6() {
-            "[::]:0"
-        } else {
-            "0.0.0.0:0"
-        };
-        let socket = UdpSocket::bind(any)?;
-        socket.set_nonblocking(true)?;
-        socket.connect(address)?;
-        return Ok(Link::Udp(socket));
-    }
-    let family = if address.is_ipv6() {
-        AddressFamily::INET6
-    } else {
-        AddressFamily::INET
-    };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    match rustix::net::connect(&socket, &address) {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(Link::Tcp(TcpStream::from(socket))),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// A message that is too large for its socket will never be taken.
-fn is_refusal_of_size(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Read;
-    use std::net::TcpListener;
-
-    fn outlets(destination: Destination) -> Outlets {
-        Outlets::new(&[OutletConfig {
-            destination,
-            style: SyslogStyle::default(),
-            origin: Origin {
-                name: "web".into(),
-                process: "web".into(),
-                stream: "stdout",
-                pid: 7,
-            },
-        }])
-    }
-
-    fn later(now: Now, time: Duration) -> Now {
-        Now {
-            instant: now.instant + time,
-            ..now
-        }
-    }
-
-    fn text(bytes: &[u8]) -> String {
-        String::from_utf8_lossy(bytes).into_owned()
-    }
-
-    #[test]
-    fn a_syslog_that_comes_back_gets_what_waited() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
-        let mut outlets = outlets(Destination::Syslog(Some(path.clone())));
-        let now = Now::read();
-        outlets.offer(b"one\ntwo\n", b"", now);
-        let told = outlets.flush(now);
-        assert!(matches!(told, Some(OutletNews::Troubled(text)) if text.contains("No such file")));
-        let listener = UnixDatagram::bind(&path).unwrap();
-        assert_eq!(outlets.flush(now), None, "it is not time yet");
-        let now = later(now, Duration::from_secs(1));
-        assert_eq!(outlets.flush(now), Some(OutletNews::Recovered));
-        let mut bytes = [0; 100];
-        for line in ["one", "two"] {
-            let count = listener.recv(&mut bytes).unwrap();
-            assert!(text(&bytes[..count]).ends_with(&format!(" supervisord[7]: web {line}")));
-        }
-        assert_eq!(outlets.due, None);
-    }
-
-    #[test]
-    fn what_a_slow_peer_does_not_take_is_counted() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
-        let listener = UnixDatagram::bind(&path).unwrap();
-        let mut outlets = outlets(Destination::Journal(Some(path)));
-        let mut now = Now::read();
-        let mut offered = 0;
-        for _ in 0..100 {
-            for _ in 0..100 {
-                outlets.offer(format!("{offered}\n").as_bytes(), b"", now);
-                offered += 1;
-            }
-            assert_eq!(outlets.flush(now), None);
-            assert!(outlets.list[0].bytes <= WAITING_MAX);
-        }
-        assert!(outlets.list[0].dropped > 0);
-        let (mut seen, mut missing) = (0, 0);
-        listener.set_nonblocking(true).unwrap();
-        let mut bytes = [0; 1000];
-        while seen + missing < offered {
-            now = later(now, PAUSE);
-            outlets.flush(now);
-            while let Ok(count) = listener.recv(&mut bytes) {
-                let message = text(&bytes[..count]);
-                let line = message.split("MESSAGE=").nth(1).unwrap().trim_end();
-                match line.strip_prefix("appctl: ") {
-                    None => seen += 1,
-                    Some(marker) => {
-                        missing += marker.split(' ').next().unwrap().parse::<u32>().unwrap();
-                    }
-                }
-            }
-        }
-        assert_eq!(seen + missing, offered);
-    }
-
-    #[test]
-    fn udp_and_tcp() {
-        let now = Now::read();
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = udp.local_addr().unwrap().to_string();
-        let mut to_udp = outlets(Destination::Udp(address));
-        to_udp.offer(b"one\n", b"", now);
-        assert_eq!(to_udp.flush(now), None);
-        let mut bytes = [0; 1000];
-        let count = udp.recv(&mut bytes).unwrap();
-        assert!(text(&bytes[..count]).starts_with("<14>1 20"));
-        assert!(text(&bytes[..count]).ends_with(" web - stdout - one"));
-
-        let tcp = TcpListener::bind("localhost:0").unwrap();
-        let port = tcp.local_addr().unwrap().port();
-        let mut to_tcp = outlets(Destination::Tcp(format!("localhost:{port}")));
-        let mut now = now;
-        let mut read = Vec::new();
-        for line in ["one\n", "two\n"] {
-            to_tcp.offer(line.as_bytes(), b"", now);
-        }
-        // The name is looked up and the connection made meanwhile.
-        while !to_tcp.list[0].waiting.is_empty() {
-            now = later(now, PAUSE);
-            to_tcp.flush(now);
-            std::thread::yield_now();
-        }
-        drop(to_tcp);
-        tcp.accept().unwrap().0.read_to_end(&mut read).unwrap();
-        let all = text(&read);
-        let (length, rest) = all.split_once(' ').unwrap();
-        let (first, second) = rest.split_at(length.parse().unwrap());
-        assert!(first.ends_with(" one") && second.ends_with(" two"), "{all}");
-    }
-
-    #[test]
-    fn a_second_file_gets_lines_as_they_are_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("copy");
-        let mut outlets = outlets(Destination::Path(path.clone()));
-        let now = Now::read();
-        outlets.offer(b"plain\n", b"formed\nmore\n", now);
-        assert_eq!(outlets.flush(now), None);
-        assert_eq!(std::fs::read_to_string(path).unwrap(), "formed\nmore\n");
-    }
-}
+#[path = "outlet_tests.rs"]
+mod tests;

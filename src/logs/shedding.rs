@@ -4,10 +4,11 @@
 use std::io;
 
 use super::chain::Chain;
+use super::moving::{is_again, take};
 use super::shed::{Shed, Tally};
 use super::sink::{Failure, Now};
 use super::splice::{CHUNK_MAX, Stage, read_some};
-use super::stream::{CHUNKS_PER_TURN, Pumped, Stream, is_again, take};
+use super::stream::{CHUNKS_PER_TURN, Pumped, Stream};
 use super::target;
 use crate::config::OnFull;
 

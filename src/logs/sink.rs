@@ -251,6 +251,13 @@ impl Sink {
         }
     }
 
+    /// Whether it is to be closed now that these bytes are its last ones.
+    pub fn closes(&self, bytes: &[u8], now: Now) -> bool {
+        let size = rustix::fs::fstat(&self.file).map_or(0, |stat| stat.st_size.unsigned_abs());
+        let limit = self.limit(now);
+        limit.is_some_and(|limit| limit.closes(size, bytes))
+    }
+
     /// Whether the file ends with a whole line, so that it can be rotated at once. If not, it is
     /// to be rotated when one ends, or at the [deadline](Sink::closing_deadline).
     pub fn can_close(&mut self, now: Now) -> bool {

@@ -61,7 +61,7 @@ impl Streams {
         for id in std::mem::take(&mut self.touched) {
             let stream = self.all.get(&id).map(Box::as_ref);
             due |= note(&mut self.due, id, stream.and_then(Stream::due));
-            alarms |= note(&mut self.alarms, id, stream.and_then(|it| it.sink.alarm()));
+            alarms |= note(&mut self.alarms, id, stream.and_then(Stream::alarm));
         }
         if due {
             self.next_due = self.due.values().min().copied();

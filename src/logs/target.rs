@@ -54,15 +54,6 @@ pub(super) struct Making {
 }
 
 impl Making {
-    /// As any program makes a file: these bits less the umask, owned by us.
-    pub fn usual(usual: u32) -> Making {
-        Making {
-            usual,
-            mode: None,
-            owner: (None, None),
-        }
-    }
-
     /// The bits it is made with; others are added once it has its owner, so that nobody who may
     /// not read it in the end can do so before.
     pub fn first_mode(self) -> u32 {

@@ -16,7 +16,6 @@ use rustix::event::{Timespec, epoll};
 use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
 
 use super::allowance::Allowance;
-use super::chain::Chain;
 use super::counts::Counts;
 use super::excerpt::Account;
 use super::moments::Moments;
@@ -24,15 +23,15 @@ use super::outlet::OutletNews;
 use super::pace::Pace;
 use super::plane::{Command, PlaneReport, SinkConfig, StreamId};
 use super::rotation::Wall;
-use super::shed::Tally;
 use super::sink::{Failure, Now, Sink};
+use super::sources::{hold, watch};
 use super::splice::Stage;
-use super::stream::{Flow, Pumped, SOURCES_MAX, Source, Stream, Told};
+use super::stream::{Flow, Pumped, Stream};
 use super::streams::Streams;
 use super::survey::Holdings;
 use super::tidy::{Background, Findings};
 use super::withhold::Removals;
-use crate::config::{LogBudget, LogFileConfig};
+use crate::config::LogBudget;
 
 const WAKE: u64 = 0;
 const CLOCK: u64 = 1;
@@ -51,20 +50,20 @@ pub(super) struct Thread {
     pub(super) clock: OwnedFd,
     /// When it will ring.
     pub(super) clock_set_for: Option<Wall>,
-    ready: OwnedFd,
+    pub(super) ready: OwnedFd,
     pub(super) stage: Stage,
     pub(super) streams: Streams,
-    owners: BTreeMap<u64, StreamId>,
+    pub(super) owners: BTreeMap<u64, StreamId>,
     /// Sources in whose pipe the beginning of a line waits, and until when.
-    held: BTreeMap<u64, Instant>,
+    pub(super) held: BTreeMap<u64, Instant>,
     pace: Pace,
     /// Bytes taken out of pipes in this turn.
     moved: usize,
-    next_token: u64,
-    reports: Sender<PlaneReport>,
-    moments: Arc<Moments>,
+    pub(super) next_token: u64,
+    pub(super) reports: Sender<PlaneReport>,
+    pub(super) moments: Arc<Moments>,
     pub(super) background: Background,
-    counts: Arc<Counts>,
+    pub(super) counts: Arc<Counts>,
     /// Limits of all logs, which logs those are, and what may still be written before one is reached.
     pub(super) budget: LogBudget,
     pub(super) limited: Vec<(StreamId, PathBuf)>,
@@ -75,9 +74,9 @@ pub(super) struct Thread {
     pub(super) removals: Removals,
     pub(super) now: Now,
     /// Output that is on its way to the turn.
-    account: Account,
+    pub(super) account: Account,
     /// Output for which there was no room there.
-    untold: BTreeMap<StreamId, u64>,
+    pub(super) untold: BTreeMap<StreamId, u64>,
 }
 
 impl Thread {
@@ -227,66 +226,7 @@ impl Thread {
         self.report(PlaneReport::Prepared { stream: id, result });
     }
 
-    fn attach(&mut self, id: StreamId, generation: u64, pipe: OwnedFd) {
-        let now = self.now;
-        if self.streams.get(id).is_none() {
-            // Its file could not be opened: read and discard, so that the program can go on.
-            let discard = SinkConfig::raw(None, 0o600, LogFileConfig::UNLIMITED);
-            let Ok(sink) = Sink::open(discard, now) else {
-                return;
-            };
-            let count = self.counts.of(id);
-            let stream = Stream::new(id, sink, self.moments.clone(), count);
-            self.streams.insert(id, stream);
-        }
-        let Some(stream) = self.streams.get_mut(id) else {
-            return;
-        };
-        let token = self.next_token;
-        self.next_token += 1;
-        if stream.sources.len() >= SOURCES_MAX {
-            let oldest = stream.sources.remove(0);
-            self.owners.remove(&oldest.token);
-            self.held.remove(&oldest.token);
-            let _ = epoll::delete(&self.ready, &oldest.pipe);
-            let ended = PlaneReport::Ended {
-                stream: id,
-                generation: oldest.generation,
-            };
-            let _ = self.reports.try_send(ended);
-        }
-        if stream.retry.is_none() || stream.is_shedding() {
-            let _ = watch(&self.ready, token, &pipe);
-        }
-        // There is one for most of its life.
-        stream.sources.reserve_exact(1);
-        stream.sources.push(Source {
-            token,
-            generation,
-            pipe,
-            draining: false,
-            chain: Chain::of(stream.config()).map(Box::new),
-            held: None,
-        });
-        self.owners.insert(token, id);
-    }
-
-    fn source_ready(&mut self, token: u64) {
-        let Some(id) = self.owners.get(&token).copied() else {
-            return;
-        };
-        let found = self.streams.get(id).and_then(|stream| {
-            stream
-                .sources
-                .iter()
-                .position(|source| source.token == token)
-        });
-        if let Some(index) = found {
-            self.pump(id, index);
-        }
-    }
-
-    fn pump(&mut self, id: StreamId, index: usize) -> Pumped {
+    pub(super) fn pump(&mut self, id: StreamId, index: usize) -> Pumped {
         let now = self.now;
         self.withhold(id);
         let chunks = self.chunks(id);
@@ -327,30 +267,6 @@ impl Thread {
         pumped
     }
 
-    /// Tells output, as far as there is room on the way.
-    fn tell_output(&mut self, id: StreamId, told: Vec<Told>) {
-        for one in told {
-            let Told {
-                generation,
-                captured,
-                bytes,
-            } = one;
-            let Some(excerpt) = self.account.excerpt(bytes) else {
-                *self.untold.entry(id).or_default() += 1;
-                continue;
-            };
-            if let Some(times) = self.untold.remove(&id) {
-                self.report(PlaneReport::Untold { stream: id, times });
-            }
-            self.report(PlaneReport::Output {
-                stream: id,
-                generation,
-                captured,
-                excerpt,
-            });
-        }
-    }
-
     /// Passes on beginnings of lines that have waited long enough.
     fn pass_overdue(&mut self) {
         let now = self.now.instant;
@@ -386,7 +302,10 @@ impl Thread {
     fn flush_outlets_of(&mut self, id: StreamId) {
         let now = self.now;
         let stream = self.streams.get_mut(id);
-        match stream.and_then(|stream| stream.outlets.flush(now)) {
+        let Some(stream) = stream.filter(|stream| !stream.outlets.is_empty()) else {
+            return;
+        };
+        match stream.outlets.flush(now) {
             Some(OutletNews::Troubled(text)) => {
                 self.report(PlaneReport::Stalled { stream: id, text });
             }
@@ -396,60 +315,7 @@ impl Thread {
             }),
             None => {}
         }
-    }
-
-    fn tell_drained(&mut self, id: StreamId, index: usize) {
-        let Some(stream) = self.streams.get_mut(id) else {
-            return;
-        };
-        let Some(source) = stream.sources.get_mut(index) else {
-            return;
-        };
-        if std::mem::take(&mut source.draining) {
-            let generation = source.generation;
-            self.tell_dropping(id);
-            self.report(PlaneReport::Drained {
-                stream: id,
-                generation,
-            });
-        }
-    }
-
-    fn end_source(&mut self, id: StreamId, index: usize) {
-        let Some(stream) = self.streams.get_mut(id) else {
-            return;
-        };
-        let source = stream.sources.remove(index);
-        self.owners.remove(&source.token);
-        self.held.remove(&source.token);
-        let _ = epoll::delete(&self.ready, &source.pipe);
-        self.report(PlaneReport::Ended {
-            stream: id,
-            generation: source.generation,
-        });
-    }
-
-    fn drain(&mut self, id: StreamId, generation: u64) {
-        let found = self.streams.get_mut(id).and_then(|stream| {
-            let stalled = stream.retry.is_some() && !stream.is_shedding();
-            let index = stream
-                .sources
-                .iter()
-                .position(|source| source.generation == generation)?;
-            stream.sources[index].draining = !stalled;
-            (!stalled).then_some(index)
-        });
-        match found {
-            // What is left arrives by the ready set; this takes what is there now.
-            Some(index) => _ = self.pump(id, index),
-            None => {
-                self.tell_dropping(id);
-                self.report(PlaneReport::Drained {
-                    stream: id,
-                    generation,
-                });
-            }
-        }
+        self.look_after(id);
     }
 
     fn forget(&mut self, id: StreamId) {
@@ -485,7 +351,7 @@ impl Thread {
             let Some(stream) = self.streams.get_mut(id) else {
                 continue;
             };
-            stream.outlets.reopen();
+            stream.outlets.reopen(now);
             if let Err(error) = stream.sink.reopen(now) {
                 stream.troubled = true;
                 self.tell_failure(
@@ -528,63 +394,6 @@ impl Thread {
         self.tell_recovery(id);
     }
 
-    /// Takes back a failure that was told, if all is well again.
-    pub(super) fn tell_recovery(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(id) else {
-            return;
-        };
-        let well = stream.retry.is_none() && !stream.sink.cannot_rotate() && !stream.is_shedding();
-        let well = well && !self.withheld.contains_key(&id);
-        if well && std::mem::take(&mut stream.troubled) {
-            let dropped = stream.shed_so_far().map(|tally| tally.to_string());
-            stream.shed_before = Tally::default();
-            self.report(PlaneReport::Recovered {
-                stream: id,
-                dropped,
-            });
-        }
-    }
-
-    /// Tells how much has been dropped so far, if anything was.
-    pub(super) fn tell_dropping(&self, id: StreamId) {
-        let stream = self.streams.get(id);
-        if let Some(tally) = stream.and_then(Stream::shed_so_far) {
-            let text = tally.to_string();
-            self.report(PlaneReport::Dropping { stream: id, text });
-        }
-    }
-
-    fn unwatch(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(id) else {
-            return;
-        };
-        for source in &mut stream.sources {
-            self.held.remove(&source.token);
-            source.held = None;
-            let _ = epoll::delete(&self.ready, &source.pipe);
-        }
-    }
-
-    pub(super) fn tell_failure(&mut self, id: StreamId, failure: Failure) {
-        let path = self
-            .streams
-            .get(id)
-            .and_then(|stream| stream.config().path.clone());
-        let file = path.map_or_else(|| "its file".to_owned(), |path| path.display().to_string());
-        let drops = self.streams.get(id).is_some_and(Stream::is_shedding);
-        let meanwhile = if drops { "; its lines are dropped" } else { "" };
-        let text = format!(
-            "cannot {} {file}: {}{meanwhile}",
-            failure.doing, failure.error
-        );
-        self.report(PlaneReport::Stalled { stream: id, text });
-    }
-
-    pub(super) fn report(&self, report: PlaneReport) {
-        // Unbounded, but never more than the commands and streams there are; closed at the end.
-        let _ = self.reports.try_send(report);
-    }
-
     /// Writes what the pipes hold.
     fn finish(mut self) {
         let deadline = Instant::now() + FINISH_TIME;
@@ -609,33 +418,5 @@ impl Thread {
                 }
             }
         }
-    }
-}
-
-/// Where the beginning of a line waits in the pipe, only more of it is worth waking up for.
-fn hold(ready: &OwnedFd, all_held: &mut BTreeMap<u64, Instant>, source: &Source) {
-    let before = match source.held {
-        Some(until) => all_held.insert(source.token, until),
-        None => all_held.remove(&source.token),
-    };
-    let flags = match (before, source.held) {
-        (None, Some(_)) => epoll::EventFlags::IN | epoll::EventFlags::ET,
-        (Some(_), None) => epoll::EventFlags::IN,
-        _ => return,
-    };
-    // Fails only if the source is not watched, and then nothing of it is held either.
-    let data = epoll::EventData::new_u64(source.token);
-    let _ = epoll::modify(ready, &source.pipe, data, flags);
-}
-
-fn watch(ready: &OwnedFd, token: u64, pipe: &OwnedFd) -> io::Result<()> {
-    match epoll::add(
-        ready,
-        pipe,
-        epoll::EventData::new_u64(token),
-        epoll::EventFlags::IN,
-    ) {
-        Err(rustix::io::Errno::EXIST) => Ok(()),
-        other => Ok(other?),
     }
 }

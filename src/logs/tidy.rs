@@ -47,6 +47,8 @@ pub(super) enum Finding {
     /// Done with one log.
     Finished {
         stream: StreamId,
+        /// Of the log; none if there was only a file to be closed.
+        path: Option<PathBuf>,
         /// When its oldest file will be too old.
         expiry: Option<Wall>,
         /// What could not be done.
@@ -101,7 +103,7 @@ impl Request {
 /// The background work as the log thread sees it.
 #[derive(Debug)]
 pub(super) struct Background {
-    waiting: BTreeMap<StreamId, Job>,
+    waiting: BTreeMap<(StreamId, PathBuf), Job>,
     /// Files that nobody needs, to be closed where it does not matter how long that takes.
     closing: Vec<OwnedFd>,
     is_busy: bool,
@@ -169,7 +171,7 @@ impl Background {
 
     /// Looks after a log as soon as there is time.
     pub fn look_after(&mut self, stream: StreamId, job: Job) {
-        self.waiting.insert(stream, job);
+        self.waiting.insert((stream, job.path.clone()), job);
         self.go_on();
     }
 
@@ -203,7 +205,7 @@ impl Background {
             let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
             drop(closing);
             let (stream, result) = match &job {
-                Some((stream, job)) => (*stream, look_after(job, &findings)),
+                Some(((stream, _), job)) => (*stream, look_after(job, &findings)),
                 None => (StreamId(u64::MAX), Ok(None)),
             };
             let (expiry, failure) = match result {
@@ -212,6 +214,7 @@ impl Background {
             };
             let _ = findings.send(Finding::Finished {
                 stream,
+                path: job.map(|(_, job)| job.path),
                 expiry,
                 failure,
             });

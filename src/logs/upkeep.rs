@@ -4,6 +4,7 @@ use rustix::event::Timespec;
 use rustix::time::{Itimerspec, TimerfdTimerFlags, timerfd_settime};
 
 use super::plane::{PlaneReport, StreamId};
+use super::stream::Stream;
 use super::thread::Thread;
 use super::tidy::{Background, Finding, Job};
 
@@ -12,7 +13,10 @@ impl Thread {
     pub(super) fn rotate(&mut self, id: StreamId) {
         let now = self.now;
         match self.streams.get_mut(id) {
-            Some(stream) => stream.rotate_soon(true, now),
+            Some(stream) => {
+                stream.outlets.rotate_soon(true, now);
+                stream.rotate_soon(true, now);
+            }
             None => {
                 let result = Err("it has no log file".to_owned());
                 self.report(PlaneReport::Rotated { stream: id, result });
@@ -53,32 +57,27 @@ impl Thread {
         let Some(stream) = self.streams.get_mut(id) else {
             return;
         };
-        let left = stream.sink.take_aftermath();
-        if let Some(file) = left.fallen {
+        let (mut fallen, mut jobs) = (Vec::new(), Vec::new());
+        for sink in stream.sinks() {
+            let left = sink.take_aftermath();
+            fallen.extend(left.fallen);
+            let config = sink.config();
+            let path = config.path.as_ref();
+            let path = path.filter(|_| left.is_untidy && Background::is_needed(&config.file));
+            jobs.extend(path.map(|path| Job {
+                path: path.clone(),
+                config: config.file,
+                now: self.now.wall,
+            }));
+        }
+        for file in fallen {
             let size = rustix::fs::fstat(&file).map_or(0, |it| it.st_size.unsigned_abs());
             self.allowance.freed(id, size);
             self.background.close(file);
         }
-        let config = stream.config();
-        if !left.is_untidy || !Background::is_needed(&config.file) {
-            return;
-        }
-        if let Some(path) = config.path.clone() {
-            let job = Job {
-                path,
-                config: config.file,
-                now: self.now.wall,
-            };
+        for job in jobs {
             self.background.look_after(id, job);
         }
-    }
-
-    /// Has the files removed that are too old by now.
-    fn expire(&mut self, id: StreamId) {
-        if let Some(stream) = self.streams.get_mut(id) {
-            stream.sink.leave_untidy();
-        }
-        self.look_after(id);
     }
 
     /// What the background thread wants or tells.
@@ -91,12 +90,14 @@ impl Thread {
             Finding::Surveyed(surveyed) => self.hear_survey(surveyed),
             Finding::Finished {
                 stream: id,
+                path,
                 expiry,
                 failure,
             } => {
                 self.background.has_finished();
-                if let Some(stream) = self.streams.get_mut(id) {
-                    stream.sink.set_expiry(expiry);
+                let sinks = self.streams.get_mut(id).into_iter().flat_map(Stream::sinks);
+                for sink in sinks.filter(|sink| sink.config().path == path) {
+                    sink.set_expiry(expiry);
                 }
                 if let Some(text) = failure {
                     self.report(PlaneReport::Untidy { stream: id, text });
@@ -116,18 +117,20 @@ impl Thread {
             let Some(stream) = self.streams.get_mut(id) else {
                 continue;
             };
-            if was_set {
-                stream.sink.clock_was_set(now);
+            for sink in stream.sinks() {
+                if was_set {
+                    sink.clock_was_set(now);
+                }
+                if sink.has_expired(now) {
+                    sink.leave_untidy();
+                }
             }
+            stream.outlets.rotate_soon(false, now);
             let boundary = stream.sink.boundary();
             if boundary.is_some_and(|boundary| boundary <= now.wall) {
                 stream.rotate_soon(false, now);
-                self.tell_rotation(id);
             }
-            let expired = self.streams.get_mut(id);
-            if expired.is_some_and(|stream| stream.sink.has_expired(now)) {
-                self.expire(id);
-            }
+            self.tell_rotation(id);
         }
     }
 
