@@ -91,6 +91,7 @@ fn errors_of_the_disk_lose_nothing() {
         ("rename", "EACCES"),
         ("rename", "EROFS"),
         ("openat", "EMFILE"),
+        ("openat", "EACCES"),
     ] {
         let lab = Lab::new();
         lab.script(

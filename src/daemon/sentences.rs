@@ -370,10 +370,7 @@ pub fn events_discarded(count: u64) -> Line {
 
 /// A log file cannot be written for now.
 pub fn log_stalled(what: &str, text: &str) -> Line {
-    line(
-        LogLevel::Error,
-        format!("log of {what} is not written: {text}"),
-    )
+    line(LogLevel::Error, format!("log of {what}: {text}"))
 }
 
 /// Rotated files cannot be compressed or removed; writing goes on.
