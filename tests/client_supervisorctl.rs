@@ -527,7 +527,7 @@ fn without_a_daemon() {
         ("status", 4),
         ("start a", 7),
         ("start", 7),
-        ("reread", 7),
+        ("reread", 1),
         ("tail", 7),
         ("pid", 7),
     ] {

@@ -263,6 +263,22 @@ fn errors_of_the_configuration_are_told_before_anything_is_done() {
 }
 
 #[test]
+fn whoever_starts_it_as_root_is_warned_of_the_search_for_its_file() {
+    ours_only!();
+    let lab = Lab::new();
+    lab.write("supervisord.conf", "[supervisord]\nloglevel=nope\n");
+    let mut command = Command::new(APPCTL);
+    lab.prepare(&mut command);
+    let said: Said = command.arg0("supervisord").output().unwrap().into();
+    let lines: Vec<&str> = said.err.lines().collect();
+    assert_eq!(said.code, 2, "{said:?}");
+    // One line, without Python's code, before the two of the error.
+    let warnings = usize::from(lab::is_root());
+    assert_eq!(lines.len(), warnings + 2, "{said:?}");
+    assert_eq!(lines[0].starts_with("UserWarning: "), warnings == 1);
+}
+
+#[test]
 fn it_answers_to_supervisors_names_and_flags() {
     // Without this: init scripts that call `supervisord -n -c FILE` must be rewritten.
     ours_only!();

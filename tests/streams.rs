@@ -283,6 +283,10 @@ fn the_daemons_own_output_is_never_sought_or_rotated() {
         seen.push_str(std::str::from_utf8(&piece[..count]).unwrap());
     }
     Tally::of(&seen).assert_complete();
+    // A device is neither read nor removed.
+    let refused = "a: ERROR (unknown error reading log)\n";
+    lab.expect("tail a", 1, refused);
+    lab.expect("clear a", 1, "a: ERROR (failed)\n");
     lab::signal(daemon.id() as i32, "TERM");
     assert!(daemon.wait().unwrap().success());
 }

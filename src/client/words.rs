@@ -398,7 +398,8 @@ pub fn unreached(command: &str, url: &str, why: &Unreached) -> Said {
     };
     let status = match command {
         "status" => exit::UNKNOWN,
-        "shutdown" => exit::GENERIC,
+        // Supervisor's client falls over these; its exit status stays.
+        "add" | "avail" | "reload" | "remove" | "reread" | "shutdown" | "update" => exit::GENERIC,
         _ => status,
     };
     Said::badly(format!("{}{text}{}", already.0, already.1), status)

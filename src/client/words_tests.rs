@@ -129,7 +129,7 @@ fn a_daemon_out_of_reach_is_told_by_command() {
             "reread",
             Unreached::Refused,
             "unix:///s refused connection",
-            4,
+            1,
         ),
         (
             "shutdown",

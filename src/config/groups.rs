@@ -30,6 +30,9 @@ pub(super) fn groups(
         }
     }
     groups.sort_by(|(_, a), (_, b)| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    for (origin, group) in &groups {
+        warn_of_twins(reader, *origin, group);
+    }
     without_twins(reader, groups)
 }
 
@@ -128,6 +131,22 @@ fn group_of_its_own<'a>(
         kind,
         processes,
     })
+}
+
+/// Of two processes with one name in a group only one ever runs.
+fn warn_of_twins(reader: &mut Reader<'_>, origin: Origin, group: &GroupConfig) {
+    let mut names = BTreeSet::new();
+    for process in &group.processes {
+        if !names.insert(&process.name) {
+            let message = format!(
+                "two processes of group '{}' are named '{}': only the first one is used",
+                group.name, process.name
+            );
+            let file = &reader.document.file(origin).name;
+            let warning = Diagnostic::warning(message).at(file, origin.line);
+            reader.diagnostics.push(warning);
+        }
+    }
 }
 
 /// Of two groups with one name only the first is ever used, as Supervisor does it: those, and the

@@ -26,15 +26,13 @@ pub(super) fn servers(reader: &mut Reader<'_>) -> Vec<ServerConfig> {
                 "inet_http_server" => inet_address(reader, &scope),
                 _ => unix_address(reader, &scope),
             };
-            let user = reader
-                .text(&scope, "username")
-                .filter(|text| !text.is_empty());
-            let password = reader
-                .text(&scope, "password")
-                .filter(|text| !text.is_empty());
-            let credentials = match (user, password) {
-                (Some(user), Some(password)) => Some((user, password)),
-                (None, None) => None,
+            let user = reader.text(&scope, "username");
+            let password = reader.text(&scope, "password");
+            let given = [&user, &password].map(|it| it.as_ref().map(String::is_empty));
+            let credentials = match (user, password, given) {
+                (Some(user), Some(password), [Some(false), Some(_)]) => Some((user, password)),
+                // Both empty is how some files say that there is to be none.
+                (_, _, [None, None] | [Some(true), Some(true)]) => None,
                 _ => {
                     let words = format!(
                         "Section [{}] contains incomplete authentication: If a username or a \

@@ -241,10 +241,12 @@ fn no_server(error: &io::Error) -> String {
              our HTTP servers is configured to use.  Shut this program down first before starting \
              supervisord."
             .to_owned(),
-        _ => format!(
-            "Cannot open an HTTP server: socket.error reported errno.{} ({})",
-            errno_name(error),
-            error.raw_os_error().unwrap_or_default()
-        ),
+        _ => match error.raw_os_error() {
+            Some(number) => format!(
+                "Cannot open an HTTP server: socket.error reported errno.{} ({number})",
+                errno_name(error)
+            ),
+            None => format!("Cannot open an HTTP server: socket.error reported {error}"),
+        },
     }
 }

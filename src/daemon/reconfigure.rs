@@ -101,28 +101,30 @@ impl Brain {
             return refuse_configuration(reply, &diagnostics);
         }
         let differences = self.differences();
-        // Clients follow the groups of each kind in this order, which is that of starting.
-        let tell = |kind, mut groups: Vec<(i64, &String)>| {
-            groups.sort();
-            for (_, group) in groups {
-                let group = group.clone();
+        // Clients follow the groups of each kind in this order.
+        let gone = self.order_of_admission(differences.removed);
+        let kinds = [
+            (DifferenceKind::Disappeared, gone),
+            (DifferenceKind::Changed, starting_order(differences.changed)),
+            (DifferenceKind::Available, starting_order(differences.added)),
+        ];
+        for (kind, groups) in kinds {
+            for group in groups {
                 send(reply, Answer::Difference { group, kind });
             }
-        };
-        let gone = differences.removed.iter().map(|name| {
-            let group = self.configuration.groups.get(name);
-            (group.map_or(0, |group| group.priority), name)
-        });
-        tell(DifferenceKind::Disappeared, gone.collect());
-        tell(
-            DifferenceKind::Changed,
-            starting_order(&differences.changed),
-        );
-        tell(
-            DifferenceKind::Available,
-            starting_order(&differences.added),
-        );
+        }
         send(reply, Answer::Done);
+    }
+
+    /// Sorted by when they came into the fleet; those without processes first.
+    fn order_of_admission(&self, mut groups: Vec<String>) -> Vec<String> {
+        let admitted: BTreeMap<&str, _> = self
+            .fleet
+            .groups()
+            .map(|(name, group)| (name, group.processes.iter().min()))
+            .collect();
+        groups.sort_by_key(|name| admitted.get(name.as_str()).copied().flatten());
+        groups
     }
 
     /// Tells what an update would do, and does nothing.
@@ -363,9 +365,10 @@ impl Brain {
     }
 }
 
-fn starting_order(groups: &BTreeMap<String, GroupConfig>) -> Vec<(i64, &String)> {
-    let groups = groups.iter();
-    groups.map(|(name, group)| (group.priority, name)).collect()
+fn starting_order(groups: BTreeMap<String, GroupConfig>) -> Vec<String> {
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, group)| group.priority);
+    groups.into_iter().map(|(name, _)| name).collect()
 }
 
 fn refuse_configuration(reply: &Sender<Answer>, diagnostics: &Diagnostics) {

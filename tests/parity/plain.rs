@@ -21,6 +21,11 @@ fn line(text: &str) -> String {
         text.truncate(at);
         text.push_str("uptime UPTIME");
     }
+    // Where in Python's files an error of Supervisor's client came from.
+    if let Some(at) = text.find(": file: /") {
+        text.truncate(at);
+        text.push_str(": file: FILE");
+    }
     without_time_of_death(auto_names(&text).trim_end_matches('\r'))
 }
 
@@ -110,6 +115,10 @@ fn what_changes_is_taken_out() {
             "@D@/a-stdout---supervisor-CHANCE.log",
         ),
         ("use /bin/x/supervisord -h", "use @BIN@/supervisord -h"),
+        (
+            "error: <Fault>: file: /usr/x.py line: 1",
+            "error: <Fault>: file: FILE",
+        ),
     ];
     for (text, expected) in table {
         assert_eq!(plain(text, "/lab", "/bin/x"), expected);

@@ -2,6 +2,7 @@
 //! step that shows something.
 
 use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -74,6 +75,13 @@ impl Play<'_> {
                 return Some(self.lines('|', &rpc::call(&self.lab, method, &arguments)));
             }
             Step::Post(xml) => return Some(self.lines('|', &rpc::post(&self.lab, xml))),
+            Step::Http { line, headers } => {
+                let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+                let reply = lab::http::ask(&self.lab, line, &headers, "");
+                let leads = reply.header("location").unwrap_or_default();
+                return Some(self.lines('|', &format!("HTTP {} {leads}", reply.status)));
+            }
+            Step::Stale => drop(UnixListener::bind(lab.socket()).unwrap()),
             Step::Supervisord(words) => {
                 let words = words.replace("@D@", self.lab.directory());
                 return Some(self.noted(self.supervisord(&words)));

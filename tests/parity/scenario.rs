@@ -61,6 +61,11 @@ pub enum Step {
     Rpc { method: String, arguments: String },
     /// `post XML`: sends that to `/RPC2`; notes the answer.
     Post(String),
+    /// `http LINE :: HEADER; HEADER`: a request, such as `GET /`, with further headers; notes the
+    /// status and where it leads.
+    Http { line: String, headers: Vec<String> },
+    /// `stale`: leaves a socket that nobody serves where the daemon's will be.
+    Stale,
     /// `supervisord WORDS`: runs it to its end; notes exit code and output.
     Supervisord(String),
     /// A paragraph of `=== refused`: the exit code, and what is said last.
@@ -171,6 +176,15 @@ fn step(line: &str) -> Step {
             }
         }
         "post" => Step::Post(rest),
+        "http" => {
+            let (line, headers) = rest.split_once(" :: ").unwrap_or((&rest, ""));
+            let headers = headers.split("; ").filter(|header| !header.is_empty());
+            Step::Http {
+                line: line.to_owned(),
+                headers: headers.map(str::to_owned).collect(),
+            }
+        }
+        "stale" => Step::Stale,
         "supervisord" => Step::Supervisord(rest),
         "sh" => Step::Sh(rest),
         "await" => {
