@@ -321,7 +321,9 @@ impl Thread {
     fn forget(&mut self, id: StreamId) {
         self.moments.forget(id);
         self.counts.forget(id);
-        self.withheld.remove(&id);
+        if self.withheld.remove(&id).is_some() {
+            self.release(id);
+        }
         if let Some(stream) = self.streams.remove(id) {
             for source in stream.sources {
                 self.owners.remove(&source.token);
@@ -416,6 +418,9 @@ impl Thread {
                     Pumped::More | Pumped::Ended => {}
                     Pumped::Empty | Pumped::Stalled => index += 1,
                 }
+            }
+            if self.withheld.contains_key(&id) {
+                self.release(id);
             }
         }
     }

@@ -87,6 +87,7 @@ impl Thread {
         let now = self.now;
         for id in surveyed.close {
             if let Some(stream) = self.streams.get_mut(id) {
+                stream.outlets.rotate_soon(true, now);
                 stream.rotate_soon(false, now);
             }
             self.tell_rotation(id);
@@ -172,8 +173,8 @@ impl Thread {
             .is_some_and(|(other, _)| *other == id)
     }
 
-    /// It may write its lines again.
-    fn release(&mut self, id: StreamId) {
+    /// It may write its lines again, and first what is missing.
+    pub(super) fn release(&mut self, id: StreamId) {
         let now = self.now;
         let Some(stream) = self.streams.get_mut(id) else {
             return;
