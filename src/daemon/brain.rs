@@ -19,7 +19,7 @@ use super::options::Personality;
 use super::pidfile;
 use super::processes::Process;
 use super::reconfigure::Configuration;
-use super::recover::read_legacy;
+use super::recover::{Legacy, read_legacy};
 use super::sentences::{self, say};
 use super::serving::{serve, take_listeners};
 use super::settings::Settings;
@@ -32,7 +32,7 @@ use crate::control::Question;
 use crate::control::measures::TurnTimes;
 use crate::events::Bulletin;
 use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, State};
-use crate::keeper::{Inheritance, Ledger, Link, ParkKey, Slate, Watch};
+use crate::keeper::{ExitRecord, Inheritance, Ledger, Link, ParkKey, Slate, Watch};
 use crate::launch::{self, Deaths, Launcher, Limits, OomKills};
 use crate::logs::{Plane, PlaneReport, Staging};
 
@@ -134,7 +134,62 @@ pub fn run_brain(link: Link, inheritance: Inheritance) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// What is done with once a brain has begun.
+struct Past {
+    settings: Settings,
+    legacy: Option<Result<Legacy, String>>,
+    memory: Memory,
+    parked: BTreeMap<ParkKey, OwnedFd>,
+    exits: Vec<ExitRecord>,
+    incarnation: u32,
+    upgrade: Option<Result<(), String>>,
+    asker: Option<OwnedFd>,
+}
+
 async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
+    let (mut brain, past) = assemble(link, inheritance)?;
+    let settings = past.settings;
+    brain.begin_watch();
+    match past.legacy {
+        Some(Ok(legacy)) => {
+            let first = past.incarnation == 1;
+            brain.continue_with(
+                legacy,
+                past.memory,
+                past.parked,
+                past.exits,
+                past.incarnation,
+            );
+            if first {
+                brain.begin_after_all(&settings);
+            }
+        }
+        Some(Err(reason)) => brain.stand_by(past.exits, reason),
+        None => brain.begin(&settings)?,
+    }
+    brain.tell_ready();
+    if let Some(outcome) = past.upgrade {
+        brain.tell_upgrade(outcome, past.asker);
+    }
+    brain.meet_systemd();
+    if settings.detached {
+        super::detach::let_go_of_terminal();
+    }
+    let code = loop {
+        match brain.turns().await {
+            Outcome::StartOver => brain.begin_again(&settings),
+            Outcome::Shutdown(code) => break code,
+        }
+    };
+    if brain.asked_to_end {
+        // Where nothing had to be stopped, the answer may still be on its way to the client.
+        async_std::task::sleep(LAST_ANSWER_TIME).await;
+    }
+    Ok(brain.leave(&settings, code))
+}
+
+/// Puts the parts together, from what the keeper holds.
+fn assemble(link: Link, inheritance: Inheritance) -> Result<(Brain, Past), String> {
     let Inheritance {
         incarnation,
         parked,
@@ -179,7 +234,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
     let launcher = births
         .and_then(Launcher::new)
         .map_err(|error| format!("starting the thread that starts programs: {error}"))?;
-    let mut brain = Brain {
+    let brain = Brain {
         now: launch::now(),
         keeper: Keeper {
             pid: keeper_pid,
@@ -222,36 +277,17 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
         turn_times: TurnTimes::default(),
         finished: None,
     };
-    brain.begin_watch();
-    match legacy {
-        Some(Ok(legacy)) => {
-            brain.continue_with(legacy, memory, parked, exits, incarnation);
-            if incarnation == 1 {
-                brain.begin_after_all(&settings);
-            }
-        }
-        Some(Err(reason)) => brain.stand_by(exits, reason),
-        None => brain.begin(&settings)?,
-    }
-    brain.tell_ready();
-    if let Some(outcome) = duty.upgrade {
-        brain.tell_upgrade(outcome, asker);
-    }
-    brain.meet_systemd();
-    if settings.detached {
-        super::detach::let_go_of_terminal();
-    }
-    let code = loop {
-        match brain.turns().await {
-            Outcome::StartOver => brain.begin_again(&settings),
-            Outcome::Shutdown(code) => break code,
-        }
+    let past = Past {
+        settings,
+        legacy,
+        memory,
+        parked,
+        exits,
+        incarnation,
+        upgrade: duty.upgrade,
+        asker,
     };
-    if brain.asked_to_end {
-        // Where nothing had to be stopped, the answer may still be on its way to the client.
-        async_std::task::sleep(LAST_ANSWER_TIME).await;
-    }
-    Ok(brain.leave(&settings, code))
+    Ok((brain, past))
 }
 
 impl Brain {

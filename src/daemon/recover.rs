@@ -13,7 +13,7 @@ use super::memory::{Record, STRUCTURE_VERSION, Structure};
 use super::processes::{Ending, Parent, Process, RecordedRun, Run, RunId, Slots, stream_of};
 use super::sentences::{self, say};
 use crate::control::Channel;
-use crate::fleet::{self, Event, ExitStatus, Fleet, ProcessId, ProcessName};
+use crate::fleet::{Event, ExitStatus, Fleet, ProcessId, ProcessName};
 use crate::keeper::ledger::Contents;
 use crate::keeper::{ExitRecord, ParkKey, blob};
 use crate::launch::{self, BirthNote, Living, ProcessStat};
@@ -161,82 +161,48 @@ impl Brain {
     ) -> usize {
         let mut adopted = 0;
         let ids: Vec<ProcessId> = self.processes.keys().copied().collect();
-        for id in &ids {
-            let launching = self
-                .fleet
-                .get(*id)
-                .is_some_and(fleet::Process::is_launching);
-            let Some(process) = self.processes.get_mut(id) else {
+        for id in ids {
+            let launching = self.fleet.get(id).is_some_and(|it| it.is_launching());
+            let Some(process) = self.processes.get_mut(&id) else {
                 continue;
             };
-            let Some(recorded) = records.get(id).and_then(|record| record.run) else {
-                // STARTING without a run: the start had not got as far as an intent.
+            let recorded = records.get(&id).and_then(|record| record.run);
+            let note = births.get(&process.slot);
+            let found = recorded.and_then(|recorded| find(id, recorded, note, parent));
+            let Some(found) = found else {
+                // The start had not got so far that there is a program.
                 if launching {
-                    self.prepare_start(*id);
+                    self.prepare_start(id);
                 }
                 continue;
             };
-            match recorded {
-                RecordedRun::Intended {
-                    counter,
-                    pipe_inode,
-                } => {
-                    let run = RunId::new(*id, counter);
-                    let note = births.get(&process.slot);
-                    let note = note.filter(|note| note.run == run.0 && note.pid != 0);
-                    let found = launch::find_started(parent, pipe_inode).ok().flatten();
-                    let hidden = || launch::find_noted(parent?, note?.pid);
-                    if let Some(living) = found.or_else(hidden) {
-                        let (pid, start_time) = (living.pid, living.start_time);
-                        process.run = Some(adopted_run(run, pid, start_time, Some(living), parked));
-                        self.events.push_back(Event::Spawned { process: *id, pid });
-                        adopted += 1;
-                    } else if let Some(BirthNote { pid, .. }) = note.copied() {
-                        // It ran, and has ended: its pid is in the keeper's word on that.
-                        self.lost.insert(*id, self.now.stamp.after(LOST_TIME));
-                        process.run = Some(adopted_run(run, pid, 0, None, parked));
-                        self.events.push_back(Event::Spawned { process: *id, pid });
-                    } else if launching {
-                        self.prepare_start(*id);
-                    }
-                }
-                RecordedRun::Living {
-                    counter,
-                    pid,
-                    start_time,
-                } => {
-                    let run = RunId::new(*id, counter);
-                    let living = match launch::adopt(pid, start_time) {
-                        Ok(Some(living)) => {
-                            adopted += 1;
-                            Some(living)
-                        }
-                        Ok(None) | Err(_) => {
-                            self.lost.insert(*id, self.now.stamp.after(LOST_TIME));
-                            None
-                        }
-                    };
-                    if launching {
-                        self.events.push_back(Event::Spawned { process: *id, pid });
-                    }
-                    process.run = Some(adopted_run(run, pid, start_time, living, parked));
-                }
-                RecordedRun::Ended {
-                    counter,
-                    pid,
-                    status,
-                } => {
-                    let run = RunId::new(*id, counter);
-                    let mut run = adopted_run(run, pid, 0, None, parked);
-                    let undrained = process.channels().len() as u8;
-                    run.ending = Some(Ending {
-                        status,
-                        undrained,
-                        deadline: self.now.stamp,
-                    });
-                    process.run = Some(run);
-                }
+            let (run, pid) = (RunId::new(id, found.counter), found.pid);
+            let undrained = process.channels().len() as u8;
+            let ending = found.ended.map(|status| Ending {
+                status,
+                undrained,
+                deadline: self.now.stamp,
+            });
+            adopted += usize::from(found.living.is_some());
+            if found.living.is_none() && ending.is_none() {
+                // Its pid is in the keeper's word on its end.
+                self.lost.insert(id, self.now.stamp.after(LOST_TIME));
             }
+            if launching && ending.is_none() {
+                self.events.push_back(Event::Spawned { process: id, pid });
+            }
+            process.run = Some(Run {
+                id: run,
+                pid,
+                start_time: found.start_time,
+                living: found.living,
+                stdin: parked.remove(&ParkKey::Stdin(run.0)),
+                parent: Parent::Keeper,
+                ending,
+                pipes: Vec::new(),
+                overdue: false,
+                tree_ended: false,
+            });
         }
         adopted
     }
@@ -342,26 +308,65 @@ impl Brain {
     }
 }
 
-fn adopted_run(
-    id: RunId,
+/// A run of an earlier brain, as it is found.
+struct Found {
+    counter: u32,
     pid: i32,
+    /// 0 if nobody knows any more.
     start_time: u64,
+    /// None: it has ended.
     living: Option<Living>,
-    parked: &mut BTreeMap<ParkKey, OwnedFd>,
-) -> Run {
-    let stdin = parked.remove(&ParkKey::Stdin(id.0));
-    Run {
-        id,
+    /// How, if that is known already.
+    ended: Option<ExitStatus>,
+}
+
+/// Looks for the run that a record tells of, with what its child noted of itself; none if there is
+/// no program.
+fn find(
+    id: ProcessId,
+    recorded: RecordedRun,
+    note: Option<&BirthNote>,
+    parent: Option<i32>,
+) -> Option<Found> {
+    let (counter, pid, start_time, ended) = match recorded {
+        RecordedRun::Intended {
+            counter,
+            pipe_inode,
+        } => {
+            let run = RunId::new(id, counter);
+            let note = note.filter(|note| note.run == run.0 && note.pid != 0);
+            let seen = launch::find_started(parent, pipe_inode).ok().flatten();
+            let living = seen.or_else(|| launch::find_noted(parent?, note?.pid));
+            return Some(Found {
+                counter,
+                pid: living.as_ref().map(|it| it.pid).or(note.map(|it| it.pid))?,
+                start_time: living.as_ref().map_or(0, |it| it.start_time),
+                living,
+                ended: None,
+            });
+        }
+        RecordedRun::Living {
+            counter,
+            pid,
+            start_time,
+        } => (counter, pid, start_time, None),
+        RecordedRun::Ended {
+            counter,
+            pid,
+            status,
+        } => (counter, pid, 0, Some(status)),
+    };
+    let living = match ended {
+        Some(_) => None,
+        None => launch::adopt(pid, start_time).ok().flatten(),
+    };
+    Some(Found {
+        counter,
         pid,
         start_time,
         living,
-        stdin,
-        parent: Parent::Keeper,
-        ending: None,
-        pipes: Vec::new(),
-        overdue: false,
-        tree_ended: false,
-    }
+        ended,
+    })
 }
 
 #[cfg(test)]

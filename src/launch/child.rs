@@ -87,6 +87,9 @@ impl Child {
         match self.steps(progress) {
             Ok(never) => match never {},
             Err(error) => {
+                if let Some(register) = &self.register {
+                    register.withdraw();
+                }
                 progress.fail();
                 error.into()
             }
