@@ -7,7 +7,7 @@ use super::dialogue::request;
 use super::escape::printable;
 use super::output;
 use super::render::{json_list, moment};
-use crate::control::{RunFacts, RunView};
+use crate::control::{RunFacts, RunView, uptime};
 
 impl Commands {
     pub(super) fn history(&mut self, names: &[&str], json: bool) -> Outcome {
@@ -32,7 +32,7 @@ where
     let run = &view.run;
     let lasted = run.ended.map_or_else(
         || "runs".to_owned(),
-        |ended| clock(u64::try_from(ended - run.started).unwrap_or(0)),
+        |ended| uptime(u64::try_from(ended - run.started).unwrap_or(0)),
     );
     let pid = match run.pid {
         0 => "no pid".to_owned(),
@@ -54,16 +54,6 @@ where
         printable(&view.name.to_string()),
         moment(run.started, zone),
         printable(&run.why),
-    )
-}
-
-/// `H:MM:SS`.
-fn clock(seconds: u64) -> String {
-    format!(
-        "{}:{:02}:{:02}",
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60
     )
 }
 

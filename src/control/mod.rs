@@ -2,7 +2,7 @@
 //!
 //! From the text outwards: `word` and `line` are the codec; `verbs`, `arguments`, `selector`, `since`
 //! and `request` read what is asked; `question` is what the daemon's turn sees of it; `answer`,
-//! `facts` and `codes` write what it says. All of that is pure. `listener` makes the socket at boot;
+//! `facts`, `uptime` and `codes` write what it says. All of that is pure. `listener` makes the socket at boot;
 //! `server`, `seats`, `connection`, `session`, `logs`, `peer` and `follow` serve it.
 //!
 //! Must never: change anything itself. A session turns lines into [`Question`]s for the daemon's
@@ -29,8 +29,10 @@ pub mod selector;
 pub mod server;
 mod session;
 mod since;
+mod uptime;
 pub mod verbs;
 mod word;
 
 pub use question::*;
 pub use runs::{RunFacts, RunView};
+pub use uptime::uptime;
