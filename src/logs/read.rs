@@ -200,4 +200,14 @@ mod tests {
         tail_slice(&path, i64::MIN, i64::MIN);
         tail_slice(&path, i64::MAX, i64::MAX);
     }
+
+    #[test]
+    fn an_answer_has_a_bound() {
+        let size = 3 * READ_MAX;
+        assert_eq!(slice(size, 5, 0), Some((5, READ_MAX)));
+        assert_eq!(slice(size, -i64::MAX, 0), Some((size - READ_MAX, READ_MAX)));
+        let most = (size - READ_MAX, READ_MAX);
+        let (start, count, _) = tail_range(size, 0, i64::MAX);
+        assert_eq!((start, count), most);
+    }
 }

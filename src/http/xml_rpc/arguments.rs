@@ -35,14 +35,16 @@ impl Arguments {
         number.ok_or_else(|| Fault::bare(fault::INCORRECT_PARAMETERS))
     }
 
-    /// A truth value, or what holds without one.
-    pub fn flag_or(&mut self, otherwise: bool) -> Result<bool, Fault> {
+    /// A truth value as Python sees it: anything but nothing. Or what holds without one.
+    pub fn flag_or(&mut self, otherwise: bool) -> bool {
         match self.0.next() {
-            None => Ok(otherwise),
-            Some(Value::Bool(flag)) => Ok(flag),
-            Some(Value::Int(number)) => Ok(number != 0),
-            Some(Value::Text(text)) => Ok(!text.is_empty()),
-            Some(_) => Err(Fault::bare(fault::INCORRECT_PARAMETERS)),
+            None => otherwise,
+            Some(Value::Bool(flag)) => flag,
+            Some(Value::Int(number)) => number != 0,
+            Some(Value::Double(number)) => number != 0.0,
+            Some(Value::Text(text)) => !text.is_empty(),
+            Some(Value::Array(items)) => !items.is_empty(),
+            Some(Value::Struct(members)) => !members.is_empty(),
         }
     }
 
@@ -54,7 +56,7 @@ impl Arguments {
         }
     }
 
-    /// A word, or a number that stands for one: the name or the number of a signal.
+    /// A word, or a number that is written as one: of a signal the name or the number.
     pub fn word(&mut self) -> Result<String, Fault> {
         match self.0.next() {
             Some(Value::Text(text)) => Ok(text),

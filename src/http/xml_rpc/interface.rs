@@ -133,17 +133,17 @@ impl Interface {
             "removeProcessGroup" => self.of_group(Ask::Remove, arguments.text()?).await,
             "startProcess" | "stopProcess" => {
                 let asked = arguments.text()?;
-                let ask = start_or_stop(name, named(&asked), arguments.flag_or(true)?);
+                let ask = start_or_stop(name, named(&asked), arguments.flag_or(true));
                 self.carry_out_on(ask, &asked).await
             }
             "startProcessGroup" | "stopProcessGroup" => {
                 let group = arguments.text()?;
                 let on = Selector::Group(group.clone());
-                let ask = start_or_stop(name, on, arguments.flag_or(true)?);
+                let ask = start_or_stop(name, on, arguments.flag_or(true));
                 self.carry_out_on(ask, &group).await
             }
             "startAllProcesses" | "stopAllProcesses" => {
-                let ask = start_or_stop(name, Selector::All, arguments.flag_or(true)?);
+                let ask = start_or_stop(name, Selector::All, arguments.flag_or(true));
                 self.carry_out_on(ask, "").await
             }
             "signalProcess" => {
@@ -182,7 +182,7 @@ impl Interface {
                 Ok(Value::Bool(true))
             }
             "sendRemoteCommEvent" => {
-                let (kind, data) = (arguments.text()?, arguments.text()?);
+                let (kind, data) = (arguments.word()?, arguments.word()?);
                 self.ask(Ask::Remote { kind, data }, "").await?;
                 Ok(Value::Bool(true))
             }
