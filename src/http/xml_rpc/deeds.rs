@@ -2,16 +2,17 @@
 //!
 //! Must never: decide what a name or a state allows; the turn does.
 
+use super::arguments::Arguments;
 use super::fault::{self, Fault};
 use super::info::{result_of, result_struct};
-use super::interface::{Interface, Outcome, array};
+use super::interface::{Interface, Outcome, array, named, one_process};
 use super::value::Value;
 use crate::config::Signal;
 use crate::control::{Answer, Ask, DifferenceKind};
 use crate::fleet::{Refusal, Report, Selector};
 
 /// What starts or stops the selected, by the name of the method.
-pub fn start_or_stop(method: &str, on: Selector, wait: bool) -> Ask {
+fn start_or_stop(method: &str, on: Selector, wait: bool) -> Ask {
     let selectors = vec![on];
     match method.starts_with("start") {
         true => Ask::Start { selectors, wait },
@@ -39,6 +40,7 @@ impl Interface {
         }
     }
 
+    /// Which groups are new, changed and gone.
     pub(super) async fn reload_config(&self) -> Outcome {
         let answers = self.ask(Ask::Reread, "").await?;
         let of_kind = |wanted: DifferenceKind| {
@@ -55,6 +57,7 @@ impl Interface {
         ])]))
     }
 
+    /// Takes a group into use, or out of it.
     pub(super) async fn of_group(&self, ask: fn(Vec<String>) -> Ask, group: String) -> Outcome {
         let answers = self.ask(ask(vec![group.clone()]), &group).await?;
         match reports(answers).find_map(|report| report.result.err()) {
@@ -63,9 +66,50 @@ impl Interface {
         }
     }
 
+    /// The methods that start, stop and signal processes and write to them. The others are about logs.
+    pub(super) async fn do_to_processes(&self, name: &str, mut arguments: Arguments) -> Outcome {
+        match name {
+            "startProcess" | "stopProcess" => {
+                let asked = arguments.text()?;
+                let ask = start_or_stop(name, named(&asked), arguments.flag_or(true));
+                self.carry_out_on(ask, &asked).await
+            }
+            "startProcessGroup" | "stopProcessGroup" => {
+                let group = arguments.text()?;
+                let on = Selector::Group(group.clone());
+                let ask = start_or_stop(name, on, arguments.flag_or(true));
+                self.carry_out_on(ask, &group).await
+            }
+            "startAllProcesses" | "stopAllProcesses" => {
+                let ask = start_or_stop(name, Selector::All, arguments.flag_or(true));
+                self.carry_out_on(ask, "").await
+            }
+            "signalProcess" => {
+                let asked = arguments.text()?;
+                let signal = arguments.word()?;
+                self.signal(named(&asked), &signal, &asked).await
+            }
+            "signalProcessGroup" => {
+                let group = arguments.text()?;
+                let signal = arguments.word()?;
+                self.signal(Selector::Group(group.clone()), &signal, &group)
+                    .await
+            }
+            "signalAllProcesses" => self.signal(Selector::All, &arguments.word()?, "").await,
+            "sendProcessStdin" => {
+                let asked = arguments.text()?;
+                let bytes = arguments.text()?.into_bytes();
+                let name = one_process(&asked)?;
+                self.ask(Ask::Stdin { name, bytes }, &asked).await?;
+                Ok(Value::Bool(true))
+            }
+            _ => self.about_logs(name, arguments).await,
+        }
+    }
+
     /// Starts, stops or signals: for one process its result, for several a list of results, without
     /// those to which nothing had to be done.
-    pub(super) async fn carry_out_on(&self, ask: Ask, asked: &str) -> Outcome {
+    async fn carry_out_on(&self, ask: Ask, asked: &str) -> Outcome {
         let one = is_about_one(&ask);
         let mut results = Vec::new();
         for answer in self.ask(ask, asked).await? {
@@ -87,7 +131,7 @@ impl Interface {
 
     /// Sends a signal, by name or number. A word that names none is looked at last: it fails for
     /// every process that it would have been sent to.
-    pub(super) async fn signal(&self, on: Selector, word: &str, asked: &str) -> Outcome {
+    async fn signal(&self, on: Selector, word: &str, asked: &str) -> Outcome {
         if let Ok(signal) = Signal::to_send(word) {
             let selectors = vec![on];
             return self

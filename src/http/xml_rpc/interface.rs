@@ -6,7 +6,6 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::arguments::Arguments;
-use super::deeds::start_or_stop;
 use super::fault::{self, Fault};
 use super::info::{config_info_of, process_info, state_of};
 use super::methods::{METHODS, Method};
@@ -131,33 +130,6 @@ impl Interface {
             "reloadConfig" => self.reload_config().await,
             "addProcessGroup" => self.of_group(Ask::Add, arguments.text()?).await,
             "removeProcessGroup" => self.of_group(Ask::Remove, arguments.text()?).await,
-            "startProcess" | "stopProcess" => {
-                let asked = arguments.text()?;
-                let ask = start_or_stop(name, named(&asked), arguments.flag_or(true));
-                self.carry_out_on(ask, &asked).await
-            }
-            "startProcessGroup" | "stopProcessGroup" => {
-                let group = arguments.text()?;
-                let on = Selector::Group(group.clone());
-                let ask = start_or_stop(name, on, arguments.flag_or(true));
-                self.carry_out_on(ask, &group).await
-            }
-            "startAllProcesses" | "stopAllProcesses" => {
-                let ask = start_or_stop(name, Selector::All, arguments.flag_or(true));
-                self.carry_out_on(ask, "").await
-            }
-            "signalProcess" => {
-                let asked = arguments.text()?;
-                let signal = arguments.word()?;
-                self.signal(named(&asked), &signal, &asked).await
-            }
-            "signalProcessGroup" => {
-                let group = arguments.text()?;
-                let signal = arguments.word()?;
-                self.signal(Selector::Group(group.clone()), &signal, &group)
-                    .await
-            }
-            "signalAllProcesses" => self.signal(Selector::All, &arguments.word()?, "").await,
             "getProcessInfo" => {
                 let asked = arguments.text()?;
                 let process = one_process(&asked)?;
@@ -174,19 +146,12 @@ impl Interface {
                 Ok(Value::Array(views.iter().map(process_info).collect()))
             }
             "getAllConfigInfo" => self.config_info().await,
-            "sendProcessStdin" => {
-                let asked = arguments.text()?;
-                let bytes = arguments.text()?.into_bytes();
-                let name = one_process(&asked)?;
-                self.ask(Ask::Stdin { name, bytes }, &asked).await?;
-                Ok(Value::Bool(true))
-            }
             "sendRemoteCommEvent" => {
                 let (kind, data) = (arguments.word()?, arguments.word()?);
                 self.ask(Ask::Remote { kind, data }, "").await?;
                 Ok(Value::Bool(true))
             }
-            _ => self.about_logs(name, arguments).await,
+            _ => self.do_to_processes(name, arguments).await,
         }
     }
 
@@ -250,7 +215,7 @@ pub(super) fn array<'a>(texts: impl Iterator<Item = &'a str>) -> Value {
 }
 
 /// `group:process`, `group:*`, or the bare name of a process in a group of that name.
-fn named(asked: &str) -> Selector {
+pub(super) fn named(asked: &str) -> Selector {
     match asked.split_once(':') {
         Some((group, "" | "*")) => Selector::Group(group.to_owned()),
         Some((group, process)) => Selector::Process(ProcessName {
