@@ -10,8 +10,11 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::interrupt::Interrupts;
 
-/// Longest line that is read, in bytes; a longer one is taken in pieces of this length.
-pub const INPUT_LINE_MAX: usize = 4096;
+/// Longest line that is read, in bytes; a longer one counts as several.
+const LINE_MAX: usize = 1024 * 1024;
+
+/// Longest piece of a line that is handed on, in bytes.
+const PIECE_MAX: usize = 4096;
 
 /// What was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +37,19 @@ pub struct Input {
 impl Input {
     /// The next line, waiting for it.
     pub fn line(&mut self, interrupts: Option<&Interrupts>) -> Line {
+        let mut line = Vec::new();
         loop {
-            if let Some(piece) = self.take_piece() {
-                let text = String::from_utf8_lossy(&piece);
-                return Line::Text(text.trim_end_matches(['\n', '\r']).to_string());
+            while let Some(piece) = self.take_piece() {
+                line.extend(piece);
+                if line.ends_with(b"\n") || line.len() >= LINE_MAX {
+                    return Line::Text(text_of(&line));
+                }
             }
             if self.take_end() {
-                return Line::End;
+                return match line.is_empty() {
+                    true => Line::End,
+                    false => Line::Text(text_of(&line)),
+                };
             }
             if !wait(interrupts) {
                 return Line::Interrupted;
@@ -62,7 +71,7 @@ impl Input {
 
     /// Reads what is there, waiting if nothing is; an error counts as the end.
     pub fn fill(&mut self) {
-        let mut piece = [0; INPUT_LINE_MAX];
+        let mut piece = [0; PIECE_MAX];
         match rustix::io::read(io::stdin(), &mut piece) {
             Ok(0) => self.ended = true,
             Ok(count) => self.pending.extend_from_slice(&piece[..count]),
@@ -84,11 +93,16 @@ impl Input {
     }
 }
 
+fn text_of(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    text.trim_end_matches(['\n', '\r']).to_string()
+}
+
 fn piece_length(pending: &[u8], ended: bool) -> Option<usize> {
     let line = pending.iter().position(|byte| *byte == b'\n');
-    let rest = (ended && !pending.is_empty()) || pending.len() >= INPUT_LINE_MAX;
+    let rest = (ended && !pending.is_empty()) || pending.len() >= PIECE_MAX;
     let length = line.map(|at| at + 1).or(rest.then_some(pending.len()))?;
-    Some(length.min(INPUT_LINE_MAX))
+    Some(length.min(PIECE_MAX))
 }
 
 /// Waits for standard input; `false` at Ctrl-C.
@@ -108,7 +122,7 @@ mod tests {
 
     #[test]
     fn lines_are_taken_whole_and_long_ones_in_pieces() {
-        let long = vec![b'x'; INPUT_LINE_MAX + 1];
+        let long = vec![b'x'; PIECE_MAX + 1];
         let table: &[(&[u8], bool, Option<usize>)] = &[
             (b"", false, None),
             (b"", true, None),
@@ -116,8 +130,8 @@ mod tests {
             (b"ab", true, Some(2)),
             (b"ab\ncd", false, Some(3)),
             (b"\n", false, Some(1)),
-            (&long, false, Some(INPUT_LINE_MAX)),
-            (&long, true, Some(INPUT_LINE_MAX)),
+            (&long, false, Some(PIECE_MAX)),
+            (&long, true, Some(PIECE_MAX)),
         ];
         for (pending, ended, expected) in table {
             assert_eq!(piece_length(pending, *ended), *expected);
