@@ -9,7 +9,8 @@ use super::question::Ask;
 use super::request::{FOLLOW_LINES, LINES_MAX, Logs, Request, Tail};
 use super::selector;
 use super::since::Since;
-use super::verbs::{AT, BYTES, FOLLOW, FROM, GREP, LINES, SINCE, Verb, VerbOption};
+use super::verb::{Verb, VerbOption};
+use super::verbs::{AT, BYTES, FOLLOW, FROM, GREP, LINES, SINCE};
 use super::word::shown;
 
 /// The words after a verb: options apart, arguments still to be taken.

@@ -30,6 +30,7 @@ pub mod server;
 mod session;
 mod since;
 mod uptime;
+pub mod verb;
 pub mod verbs;
 mod word;
 

@@ -5,7 +5,7 @@
 //! as its user: `chmod` says who.
 
 use super::question::Peer;
-use super::verbs::Rights;
+use super::verb::Rights;
 
 /// What a peer may do. One that the kernel does not vouch for may look.
 pub fn rights_of(peer: Option<Peer>) -> Rights {

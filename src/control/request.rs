@@ -8,7 +8,8 @@ use super::arguments::Arguments;
 use super::codes::{Code, Trouble};
 use super::question::Ask;
 use super::since::Since;
-use super::verbs::{Verb, find};
+use super::verb::Verb;
+use super::verbs::find;
 use super::word::split_words;
 use crate::logs::Mark;
 
@@ -123,7 +124,8 @@ pub fn read(line: &str) -> Result<Option<(&'static Verb, Request)>, Trouble> {
 mod tests {
     use super::*;
     use crate::config::Signal;
-    use crate::control::verbs::{Rights, VERBS};
+    use crate::control::verb::Rights;
+    use crate::control::verbs::VERBS;
     use crate::control::word::tests::text;
     use crate::control::{Channel, Following};
     use crate::fleet::ProcessName;

@@ -19,7 +19,8 @@ use super::line::{AnswerLine, LINE_MAX, Row};
 use super::peer::rights_of;
 use super::question::{Answer, Ask, DaemonView, Failure, Question};
 use super::request::{self, Request, Tail};
-use super::verbs::{self, PROTOCOL_VERSION, VERBS, Verb};
+use super::verb::{Verb, help_row};
+use super::verbs::{PROTOCOL_VERSION, VERBS};
 
 /// Answers that wait in the channel between the turn and a session.
 const ANSWERS_MAX: usize = 64;
@@ -159,7 +160,7 @@ impl Session {
     fn help(&mut self, name: Option<&str>) {
         let wanted = |verb: &&Verb| name.is_none_or(|name| name == verb.name);
         for verb in VERBS.iter().filter(wanted) {
-            self.connection.put_line(row_line(verbs::help_row(verb)));
+            self.connection.put_line(row_line(help_row(verb)));
         }
         self.done();
     }

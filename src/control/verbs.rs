@@ -2,68 +2,20 @@
 //!
 //! The parser of a request line, the `help` verb and the reference in docs/protocol.md all come
 //! from [`VERBS`]; a verb is added there and nowhere else.
-//!
-//! Must never: do what a verb asks for. A line becomes a [`Request`] or the reason why not.
 
 use super::arguments::Arguments;
 use super::codes::{Code, Trouble};
-use super::line::Row;
 use super::question::{Ask, Channel, Following};
 use super::request::Request;
 use super::selector;
-use super::word::{SHOWN_MAX, shown};
-use crate::config::Signal;
+use super::verb::{Rights, Verb, VerbOption};
+use super::word::shown;
+use crate::config::{Signal, nearest};
 use crate::fleet::Selector;
 
 /// The version of the protocol, as `hello` tells it. It grows when an old client could
 /// misunderstand an answer, not when verbs or fields are added.
 pub const PROTOCOL_VERSION: u32 = 1;
-
-/// What a peer may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rights {
-    /// Look.
-    Observe,
-    /// Look and change.
-    Control,
-}
-
-impl Rights {
-    /// As written in help and documentation.
-    pub fn word(self) -> &'static str {
-        match self {
-            Rights::Observe => "observe",
-            Rights::Control => "control",
-        }
-    }
-}
-
-/// One row of the table.
-#[derive(Debug)]
-pub struct Verb {
-    /// The first word of the line.
-    pub name: &'static str,
-    /// Options, which stand before the arguments; `--` ends them.
-    pub options: &'static [VerbOption],
-    /// Arguments as shown in usage; `…` says several, brackets say that it can be left out.
-    pub arguments: &'static str,
-    /// Who may use it.
-    pub rights: Rights,
-    /// The answer can go on until either side hangs up.
-    pub streams: bool,
-    /// What it does, in a sentence or two.
-    pub help: &'static str,
-    pub(super) read: fn(&mut Arguments) -> Result<Request, Trouble>,
-}
-
-/// An option of a verb.
-#[derive(Debug)]
-pub struct VerbOption {
-    /// With its dashes.
-    pub name: &'static str,
-    /// What follows it, as shown in usage.
-    pub value: Option<&'static str>,
-}
 
 const NO_WAIT: VerbOption = VerbOption {
     name: "--no-wait",
@@ -483,77 +435,17 @@ fn following(arguments: &mut Arguments) -> Result<Following, Trouble> {
     })
 }
 
-impl Verb {
-    /// `start [--no-wait] SELECTOR…`
-    pub fn usage(&self) -> String {
-        let mut usage = self.name.to_owned();
-        for option in self.options {
-            match option.value {
-                None => usage += &format!(" [{}]", option.name),
-                Some(value) => usage += &format!(" [{} {value}]", option.name),
-            }
-        }
-        if !self.arguments.is_empty() {
-            usage += " ";
-            usage += self.arguments;
-        }
-        usage
-    }
-}
-
-/// `NAME arguments=… rights=… streams=yes help=…`, the answer of `help`.
-pub fn help_row(verb: &Verb) -> Row {
-    let usage = verb.usage();
-    let arguments = usage[verb.name.len()..].trim_start();
-    Row::of([verb.name])
-        .with_some("arguments", arguments)
-        .with("rights", verb.rights.word())
-        .with_some("streams", if verb.streams { "yes" } else { "" })
-        .with("help", verb.help)
-}
-
 /// The verb of that name, or which one may have been meant.
 pub fn find(name: &str) -> Result<&'static Verb, Trouble> {
     if let Some(verb) = VERBS.iter().find(|verb| verb.name == name) {
         return Ok(verb);
     }
     let shown = shown(name);
-    let text = match nearest(name) {
+    let names = || VERBS.iter().map(|verb| verb.name);
+    let begun = names().find(|verb| name.len() > 1 && verb.starts_with(name));
+    let text = match begun.or_else(|| nearest(name, names())) {
         Some(verb) => format!("no verb is called {shown}; did you mean {verb}?"),
         None => format!("no verb is called {shown}; help lists them"),
     };
     Err(Trouble::new(Code::UnknownVerb, text))
-}
-
-/// The verb that begins like the word, or differs from it in at most two letters.
-fn nearest(word: &str) -> Option<&'static str> {
-    if word.is_empty() || word.chars().count() > SHOWN_MAX {
-        return None;
-    }
-    let word = word.to_ascii_lowercase();
-    let names = || VERBS.iter().map(|verb| verb.name);
-    let begins = names().find(|name| word.len() > 1 && name.starts_with(&word));
-    begins.or_else(|| {
-        names()
-            .map(|name| (distance(&word, name), name))
-            .filter(|(distance, name)| *distance <= 2 && *distance < name.len())
-            .min_by_key(|(distance, _)| *distance)
-            .map(|(_, name)| name)
-    })
-}
-
-/// How many letters have to be put in, taken out or changed (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for (row, x) in a.chars().enumerate() {
-        let mut diagonal = above[0];
-        above[0] = row + 1;
-        for (column, y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(x != *y);
-            diagonal = above[column + 1];
-            above[column + 1] = change.min(diagonal + 1).min(above[column] + 1);
-        }
-    }
-    above[b.len()]
 }

@@ -13,6 +13,7 @@
 mod check;
 mod ending;
 pub mod event;
+mod foresee;
 mod job;
 pub mod name;
 pub mod pace;
