@@ -7,7 +7,7 @@ use std::path::Path;
 use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::glob::glob;
 use super::host::Host;
-use super::ini::{Document, SourceFile};
+use super::ini::{DEFAULT_SECTION, Document, SourceFile};
 use super::paths;
 use super::python::repr;
 use super::reader::{Reader, Scope};
@@ -22,8 +22,9 @@ pub(super) fn read_files(
     let Some(root) = read_file(host, file, diagnostics) else {
         return Vec::new();
     };
+    let include = with_sections(&root, |name| name == "include");
     let mut parts = vec![root];
-    let document = Document::merge(parts.clone());
+    let document = Document::merge(vec![include]);
     let Some(section) = document.section("include") else {
         return parts;
     };
@@ -66,6 +67,28 @@ pub(super) fn read_files(
     }
     *diagnostics = reader.diagnostics;
     parts
+}
+
+/// The part of a configuration that says where daemon and client meet: all but programs and groups,
+/// which are most of it.
+pub(super) fn without_programs(part: &(SourceFile, Scanned)) -> (SourceFile, Scanned) {
+    with_sections(part, |name| {
+        !name.contains("program:") && !name.starts_with("group:")
+    })
+}
+
+/// A file with these of its sections alone, and what all inherit.
+fn with_sections(
+    (file, scanned): &(SourceFile, Scanned),
+    wanted: impl Fn(&str) -> bool,
+) -> (SourceFile, Scanned) {
+    let sections = scanned.sections.iter();
+    let kept = sections.filter(|section| section.name == DEFAULT_SECTION || wanted(&section.name));
+    let scanned = Scanned {
+        sections: kept.cloned().collect(),
+        ..Scanned::default()
+    };
+    (file.clone(), scanned)
 }
 
 pub(super) fn read_file(

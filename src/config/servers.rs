@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::diagnostic::Diagnostics;
 use super::environment::environment;
-use super::files::read_files;
+use super::files::{read_files, without_programs};
 use super::host::Host;
 use super::ini::Document;
 use super::model::{ServerAddress, ServerConfig};
@@ -103,7 +103,8 @@ fn unix_address<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> Option<Server
 /// not to find it. The error is for a file that cannot be read, or whose socket cannot.
 pub fn first_socket(host: &dyn Host, file: &Path) -> Result<Option<PathBuf>, Diagnostics> {
     let mut diagnostics = Diagnostics::new();
-    let document = Document::merge(read_files(host, file, &mut diagnostics));
+    let parts = read_files(host, file, &mut diagnostics);
+    let document = Document::merge(parts.iter().map(without_programs).collect());
     let mut reader = Reader {
         host,
         document: &document,

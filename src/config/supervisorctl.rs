@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::files::read_file;
+use super::files::{read_file, without_programs};
 use super::host::Host;
 use super::ini::Document;
 use super::model::SupervisorctlConfig;
@@ -27,7 +27,7 @@ pub fn load_supervisorctl(
     };
     let mut diagnostics = Diagnostics::new();
     let part = read_file(host, file, &mut diagnostics)
-        .map(|part| vec![part])
+        .map(|part| vec![without_programs(&part)])
         .unwrap_or_default();
     let document = Document::merge(part);
     let mut reader = Reader {
