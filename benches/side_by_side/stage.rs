@@ -190,12 +190,27 @@ impl Stage {
 
     /// Runs the peer's client.
     pub fn client(&self, words: &[&str]) {
-        let mut command = match self.peer {
-            Peer::Supervisor => {
-                Command::new(supervisor().expect("installed").join("supervisorctl"))
-            }
-            _ => Command::new(appctl()),
-        };
+        self.run(&self.own_client(), words);
+    }
+
+    /// The peer's client under its own name.
+    pub fn own_client(&self) -> PathBuf {
+        match self.peer {
+            Peer::Supervisor => supervisor().expect("installed").join("supervisorctl"),
+            _ => appctl(),
+        }
+    }
+
+    /// Our client under the name of Supervisor's: a link, made beside the configuration.
+    pub fn link(&self) -> PathBuf {
+        let link = self.directory.path().join("supervisorctl");
+        let _ = std::os::unix::fs::symlink(appctl(), &link);
+        link
+    }
+
+    /// Runs a client.
+    pub fn run(&self, program: &Path, words: &[&str]) {
+        let mut command = Command::new(program);
         let file = self.directory.path().join("s.conf");
         let status = command
             .arg("-c")
@@ -223,7 +238,7 @@ impl Stage {
                     .split_whitespace()
                     .filter_map(|pid| pid.parse::<i32>().ok()),
             );
-            processes.extend(holders());
+            processes.extend(holder_at(&holder_socket(&self.socket())));
         }
         processes
     }
@@ -338,8 +353,8 @@ fn daemon(peer: Peer, directory: &Path) -> Option<Command> {
     Some(command)
 }
 
-/// How long so many bytes of lines take through `cat` into one file.
-pub fn cat(bytes: u64) -> Duration {
+/// How long so many bytes of lines take through `cat` into one file, and its processor time.
+pub fn cat(bytes: u64) -> (Duration, Duration) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = File::create(directory.path().join("log")).expect("a file");
     let began = Instant::now();
@@ -349,11 +364,17 @@ pub fn cat(bytes: u64) -> Duration {
         .spawn()
         .expect("the producer");
     let from = lines.stdout.take().expect("its pipe");
-    let status = Command::new("cat").stdin(from).stdout(file).status();
-    let took = began.elapsed();
+    let mut cat = Command::new("cat")
+        .stdin(from)
+        .stdout(file)
+        .spawn()
+        .expect("cat");
+    let pid = cat.id().cast_signed();
+    until(|| is_zombie(pid));
+    let (took, cpu) = (began.elapsed(), cpu_of(pid));
     let _ = lines.wait();
-    assert!(status.is_ok_and(|status| status.success()));
-    took
+    assert!(cat.wait().is_ok_and(|status| status.success()));
+    (took, cpu)
 }
 
 /// How long so many bytes take through a supervisor into rotated files, and its processor time;
@@ -393,16 +414,36 @@ pub fn logged(peer: Peer, bytes: u64) -> Option<(Duration, Duration)> {
     verify(stage.directory.path(), lines).then_some((took, cpu))
 }
 
-/// The holders of program pipes, which are nobody's children; there is one daemon at a time.
-fn holders() -> Vec<i32> {
-    let is_one = |pid: &i32| {
+/// Where the holder of the daemon at this socket listens.
+fn holder_socket(socket: &Path) -> PathBuf {
+    let mut name = socket.as_os_str().to_owned();
+    name.push(".holder");
+    name.into()
+}
+
+/// The holder of program pipes that listens here. It is nobody's child, and other daemons of this
+/// machine have theirs.
+fn holder_at(socket: &Path) -> Option<i32> {
+    let sockets = fs::read_to_string("/proc/net/unix").ok()?;
+    let path = socket.to_str()?;
+    let line = sockets
+        .lines()
+        .find(|line| line.split_whitespace().nth(7) == Some(path))?;
+    let link = format!("socket:[{}]", line.split_whitespace().nth(6)?);
+    let has_it = |pid: &i32| {
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten();
+        let mut targets = descriptors.flatten().map(|it| fs::read_link(it.path()));
+        targets.any(|target| target.is_ok_and(|target| target.as_os_str() == link.as_str()))
+    };
+    let is_holder = |pid: &i32| {
         fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "holder\n")
     };
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(is_one)
-        .collect()
+        .find(|pid| is_holder(pid) && has_it(pid))
 }
 
 #[track_caller]
