@@ -6,6 +6,13 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TARGET)/release/appctl
 DEMO   := $(CURDIR)/target/demo
 
+# What makes the static binary smaller: the tables for unwinding are a quarter smaller where functions
+# have frame pointers; where sources lie is nobody's business; and functions that are the same, and relocations, take less room where the linker
+# knows how. Rust's own does, which is the default on x86-64.
+SMALL    = -C force-frame-pointers=yes --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=
+SMALLER  = -C link-arg=-Wl,--icf=all -C link-arg=-Wl,-z,pack-relative-relocs
+CAN_LINK = echo 'fn main() {}' | rustc --crate-name try --target $(TARGET) $(SMALLER) -o target/try - 2>/dev/null
+
 # The binary in the demo, and the configuration it finds there.
 IN_DEMO = APPCTL_DEMO=$(DEMO) $(BINARY) -c conf/demo.conf
 
@@ -16,7 +23,9 @@ help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 build: ## The static release binary
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --target $(TARGET)
+	@mkdir -p target
+	RUSTFLAGS="-C target-feature=+crt-static $(SMALL) $$($(CAN_LINK) && echo '$(SMALLER)')" \
+	    $(CARGO) build --release --target $(TARGET)
 
 demo: build ## Build, start a daemon on conf/demo.conf, show its status
 	@mkdir -p $(DEMO)

@@ -18,4 +18,5 @@ pub mod http;
 pub mod keeper;
 pub mod launch;
 pub mod logs;
+pub mod ordered;
 pub mod state;

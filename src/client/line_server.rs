@@ -16,6 +16,7 @@ use crate::control::codes::Code;
 use crate::control::line::Row;
 use crate::control::{AvailView, DifferenceKind, ProcessView};
 use crate::fleet::ProcessName;
+use crate::ordered;
 
 /// A daemon of ours.
 #[derive(Debug)]
@@ -119,7 +120,7 @@ impl Server for LineServer {
     fn processes(&mut self) -> Asked<Vec<ProcessView>> {
         let views = self.rows(&["status"], |row| ProcessView::try_from(row).ok())?;
         Ok(views.map(|mut views| {
-            views.sort_by(|a, b| a.name.cmp(&b.name));
+            ordered::sort_by(&mut views, |a, b| a.name.cmp(&b.name));
             views
         }))
     }

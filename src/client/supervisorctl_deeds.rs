@@ -10,6 +10,7 @@ use super::supervisorctl::{Outcome, Stop, Supervisorctl};
 use super::words::{self, Deed};
 use crate::control::DifferenceKind;
 use crate::control::codes::Code;
+use crate::ordered;
 
 impl Supervisorctl {
     /// `start`, `stop` and `clear`: one request for each word, unless it is `all`.
@@ -86,7 +87,7 @@ impl Supervisorctl {
     pub(super) fn avail(&mut self) -> Outcome {
         match self.answer("avail", |server| server.available())? {
             Ok(mut views) => {
-                views.sort_by(|a, b| a.name.process.cmp(&b.name.process));
+                ordered::sort_by(&mut views, |a, b| a.name.process.cmp(&b.name.process));
                 for view in &views {
                     output::line(&render::avail_line(view));
                 }
@@ -99,7 +100,7 @@ impl Supervisorctl {
     pub(super) fn reread(&mut self) -> Outcome {
         match self.answer("reread", |server| server.reread())? {
             Ok(mut differences) => {
-                differences.sort_by(|a, b| a.0.cmp(&b.0));
+                ordered::sort_by(&mut differences, |a, b| a.0.cmp(&b.0));
                 for (group, kind) in &differences {
                     output::line(&words::difference(group, *kind));
                 }
@@ -124,15 +125,12 @@ impl Supervisorctl {
         };
         let wanted: BTreeSet<&str> = match names.contains(&"all") {
             true => BTreeSet::new(),
-            false => names.iter().copied().collect(),
+            false => ordered::set(names.iter().copied()),
         };
         if !wanted.is_empty() {
             let views = self.answer("update", |server| server.processes())?;
-            let mut known: BTreeSet<String> = views
-                .unwrap_or_default()
-                .into_iter()
-                .map(|view| view.name.group)
-                .collect();
+            let groups = views.unwrap_or_default().into_iter();
+            let mut known: BTreeSet<String> = ordered::set(groups.map(|view| view.name.group));
             let added = differences
                 .iter()
                 .filter(|(_, kind)| *kind == DifferenceKind::Available);

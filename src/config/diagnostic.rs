@@ -1,5 +1,6 @@
 //! What there is to say about a configuration: errors, warnings, notices, each with its place.
 
+use crate::ordered;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -235,7 +236,7 @@ pub fn by_place(findings: &[Diagnostic]) -> Vec<&Diagnostic> {
         files.iter().position(|file| *file == name)
     };
     let mut sorted: Vec<&Diagnostic> = findings.iter().collect();
-    sorted.sort_by_key(|finding| (file(finding), finding.line));
+    ordered::sort_by_key(&mut sorted, |finding| (file(finding), finding.line));
     sorted
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::GroupConfig;
 use super::revision::{self, OptionChange};
+use crate::ordered;
 
 /// Groups that differ, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,12 +47,12 @@ impl Differences {
         if old.kind != new.kind {
             return None;
         }
-        let before: BTreeMap<_, _> = old.processes.iter().map(|one| (&one.name, one)).collect();
+        let before = ordered::map(old.processes.iter().map(|one| (&one.name, one)));
         let both = new.processes.iter().filter_map(|after| {
             let changes = revision::between(before.get(&after.name)?, after);
             (!changes.is_empty()).then(|| (after.name.clone(), changes))
         });
-        Some(both.collect())
+        Some(ordered::map(both))
     }
 
     /// Forgets all groups but these.

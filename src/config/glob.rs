@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::host::Host;
 use super::paths::directory_part;
+use crate::ordered;
 
 /// Most paths one pattern may yield while it is being matched, part by part.
 pub const MATCHES_MAX: usize = 100_000;
@@ -15,7 +16,7 @@ pub const MATCHES_MAX: usize = 100_000;
 /// special characters matches a path that exists.
 pub fn glob(host: &dyn Host, pattern: &str) -> Vec<String> {
     let mut found = matches(host, pattern);
-    found.sort();
+    ordered::sort(&mut found);
     found
 }
 

@@ -10,6 +10,7 @@ use super::nearest::nearest;
 use super::programs::{self, Inherited, Program};
 use super::reader::{Reader, Scope};
 use super::value;
+use crate::ordered;
 
 /// Every group that is used, and those that are not, for an earlier one has their name.
 pub(super) fn groups(
@@ -29,7 +30,9 @@ pub(super) fn groups(
             groups.extend(group.map(|group| (section.origin, group)));
         }
     }
-    groups.sort_by(|(_, a), (_, b)| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    ordered::sort_by(&mut groups, |(_, a), (_, b)| {
+        (a.priority, &a.name).cmp(&(b.priority, &b.name))
+    });
     for (origin, group) in &groups {
         warn_of_twins(reader, *origin, group);
     }

@@ -3,6 +3,7 @@
 //! [`Host`] is all that the reading of a configuration sees of the machine, so a test describes a
 //! machine as data ([`FakeHost`](super::FakeHost)). Must never change anything.
 
+use crate::ordered;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -94,9 +95,10 @@ impl RealHost {
 
 impl Host for RealHost {
     fn environment(&self) -> BTreeMap<String, String> {
-        std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect()
+        let of_text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        ordered::map(std::env::vars_os().filter_map(of_text))
     }
 
     fn host_name(&self) -> String {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use configparser::ini::{Ini, IniDefault};
 
 use super::scan::{Scanned, ScannedEntry};
+use crate::ordered;
 
 /// The section whose options every other section inherits.
 pub const DEFAULT_SECTION: &str = "DEFAULT";
@@ -92,7 +93,7 @@ impl Document {
                 let origin = *keys.get(key)?;
                 Some((key.to_string(), Entry { value, origin }))
             });
-            let entries = entries.collect();
+            let entries = ordered::map(entries);
             if name == DEFAULT_SECTION {
                 document.inherited = entries;
                 continue;

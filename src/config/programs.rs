@@ -15,6 +15,7 @@ use super::model::{
 };
 use super::reader::{Reader, Scope};
 use super::value::{self, Refused};
+use crate::ordered;
 
 /// Most processes of one section.
 const NUMPROCS_MAX: i64 = 10_000;
@@ -83,7 +84,9 @@ pub(super) fn program<'a>(
             processes.push(Arc::new(process));
         }
     }
-    processes.sort_by(|a, b| (a.policy.priority, &a.name).cmp(&(b.policy.priority, &b.name)));
+    ordered::sort_by(&mut processes, |a, b| {
+        (a.policy.priority, &a.name).cmp(&(b.policy.priority, &b.name))
+    });
     if prefix == "eventlistener" {
         // Its standard output is its side of a dialogue and no output.
         for process in &mut processes {

@@ -9,6 +9,7 @@ use super::host::Host;
 use super::ini::{Document, Entry, Section};
 use super::options;
 use super::value::Refused;
+use crate::ordered;
 
 /// What is read, the machine it is read on, and what was found wrong so far.
 pub(super) struct Reader<'a> {
@@ -109,7 +110,7 @@ impl<'a> Reader<'a> {
                 if of_program || scope.section.name == "include" {
                     names.push("host_node_name".to_owned());
                 }
-                names.sort();
+                ordered::sort(&mut names);
                 names.dedup();
                 format!(
                     "Format string '{value}' for '{place}' contains names ('{name}') which cannot \

@@ -10,6 +10,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use async_std::channel::{Receiver, Sender, unbounded};
 
 use crate::fleet::ProcessId;
+use crate::ordered;
 
 /// What became of looking a host up.
 #[derive(Debug)]
@@ -65,6 +66,6 @@ impl Addresses {
 /// Supervisor's sockets are of IPv4, so these are preferred where a name has both.
 fn resolve(host: &str) -> io::Result<Vec<SocketAddr>> {
     let mut addresses: Vec<_> = host.to_socket_addrs()?.collect();
-    addresses.sort_by_key(|address| !address.is_ipv4());
+    ordered::sort_by_key(&mut addresses, |address| !address.is_ipv4());
     Ok(addresses)
 }

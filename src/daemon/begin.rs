@@ -16,6 +16,7 @@ use crate::config::SupervisordConfig;
 use crate::fleet::Fleet;
 use crate::keeper::{ExitRecord, ParkKey};
 use crate::logs::mainlog;
+use crate::ordered;
 
 impl Brain {
     /// The first brain: reads the configuration and starts what is to be started.
@@ -26,7 +27,7 @@ impl Brain {
             .map_err(|diagnostics| diagnostics.to_string())?;
         // Warnings first, as Supervisor has them; the order is otherwise that of the file.
         let mut notices = loaded.notices;
-        notices.sort_by_key(|notice| notice.severity);
+        ordered::sort_by_key(&mut notices, |notice| notice.severity);
         for notice in &notices {
             say(sentences::notice(notice));
         }

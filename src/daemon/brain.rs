@@ -35,6 +35,7 @@ use crate::fleet::{Event, Fleet, Moment, ProcessId, Stamp, State};
 use crate::keeper::{ExitRecord, Inheritance, Ledger, Link, ParkKey, Slate, Watch};
 use crate::launch::{self, Deaths, Launcher, Limits, OomKills};
 use crate::logs::{Plane, PlaneReport, Staging};
+use crate::ordered;
 
 /// Questions that wait for the turn; sessions wait when there are more.
 const QUESTIONS_MAX: usize = 256;
@@ -197,7 +198,7 @@ fn assemble(link: Link, inheritance: Inheritance) -> Result<(Brain, Past), Strin
         keeper_pid,
         duty,
     } = inheritance;
-    let mut parked: BTreeMap<ParkKey, OwnedFd> = parked.into_iter().collect();
+    let mut parked: BTreeMap<ParkKey, OwnedFd> = ordered::map(parked);
     let asker = parked.remove(&ParkKey::Asker);
     let settings_memory = take(&mut parked, ParkKey::Settings)?;
     let settings = Settings::read(&settings_memory)

@@ -15,6 +15,7 @@ use super::starts::errno_name;
 use crate::config::{self, Config, LogLevel, RealHost, ServerAddress, ServerConfig};
 use crate::control::listener::{self, ListenError};
 use crate::keeper::{self, Heritage};
+use crate::ordered;
 
 /// The sockets we listen on.
 #[derive(Default)]
@@ -211,7 +212,7 @@ fn open_inet(
         .map_err(words)?
         .collect();
     // As Supervisor, which knows no other, by IPv4 where a name has both.
-    addresses.sort_by_key(SocketAddr::is_ipv6);
+    ordered::sort_by_key(&mut addresses, SocketAddr::is_ipv6);
     let exposed = addresses.iter().any(|address| !address.ip().is_loopback());
     if exposed && server.credentials.is_none() && !allow_unauthenticated {
         let loopback: IpAddr = match addresses.first() {

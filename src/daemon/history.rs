@@ -16,6 +16,7 @@ use crate::config::{ServerAddress, StateDirectory, SupervisordConfig};
 use crate::control::{Answer, Channel, RunView};
 use crate::fleet::{Cause, Change, GroupPolicy, ProcessId, ProcessName, Request, Selector, State};
 use crate::launch;
+use crate::ordered;
 use crate::state::{Clerk, Run, Shelf};
 
 /// How long the end of the daemon waits for the disk.
@@ -182,7 +183,7 @@ impl Brain {
             .processes
             .values()
             .map(|process| process.name.to_string());
-        self.history.clerk.programs(names.collect());
+        self.history.clerk.programs(ordered::set(names));
     }
 
     /// The main process has ended and can still be asked about.

@@ -24,6 +24,7 @@ use crate::config::Policy;
 use crate::control::Answer;
 use crate::fleet::{self, Done, ProcessId, Report, Request, Selector, Stamp, State};
 use crate::launch::{self, Cgroup, Marks, Member, Push, Round};
+use crate::ordered;
 
 impl Brain {
     /// Whether a stop of this program ends all that it has started.
@@ -96,7 +97,7 @@ impl Brain {
     fn nothing_is_left(&self, id: ProcessId) -> bool {
         let runs = self.processes.values().filter_map(|it| it.run.as_ref());
         let brain = std::process::id().cast_signed();
-        let known = runs.map(|run| run.pid).chain([brain]).collect();
+        let known = ordered::set(runs.map(|run| run.pid).chain([brain]));
         let in_doubt = self.keeper.gone || self.trees.all.contains_key(&id);
         let parents = [
             // It has one thread.
@@ -315,7 +316,7 @@ impl Brain {
         let runs = self.processes.values().filter_map(|it| it.run.as_ref());
         let living = runs.filter(|run| run.ending.is_none()).map(|run| run.pid);
         let own = [std::process::id().cast_signed(), self.keeper.pid];
-        living.chain(own).collect()
+        ordered::set(living.chain(own))
     }
 
     /// What a round found.

@@ -21,6 +21,7 @@ use crate::config::{GroupConfig, SupervisordConfig};
 use crate::fleet::{self, ProcessId};
 use crate::keeper::{Ledger, ParkKey, blob};
 use crate::launch;
+use crate::ordered;
 
 /// Raised when a brain could no longer read what an older one wrote.
 pub const STRUCTURE_VERSION: u32 = 6;
@@ -115,19 +116,13 @@ impl Brain {
             supervisord: self.configuration.supervisord.clone(),
             groups: self.configuration.groups.clone(),
             incoming: self.configuration.incoming.clone(),
-            members: self
-                .processes
-                .iter()
-                .map(|(id, process)| {
-                    (
-                        *id,
-                        Member {
-                            slot: process.slot,
-                            files: process.files.clone(),
-                        },
-                    )
-                })
-                .collect(),
+            members: ordered::map(self.processes.iter().map(|(id, process)| {
+                let member = Member {
+                    slot: process.slot,
+                    files: process.files.clone(),
+                };
+                (*id, member)
+            })),
         };
         let bytes = postcard::to_stdvec(&structure).map_err(std::io::Error::other)?;
         blob::write("appctl-structure", &bytes)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{Differences, GroupConfig, OptionChange};
 use crate::fleet::{Changes, Deed, Fleet, GroupPolicy, ProcessName, Revision};
+use crate::ordered;
 
 /// What an update does.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -115,7 +116,7 @@ fn named(
     let chosen = processes
         .iter()
         .filter(|(_, changes)| changes.iter().any(&sort));
-    chosen.map(|(name, _)| name.clone()).collect()
+    ordered::set(chosen.map(|(name, _)| name.clone()))
 }
 
 /// A group as the fleet knows it.

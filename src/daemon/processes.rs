@@ -18,6 +18,7 @@ use crate::fleet::{ExitStatus, ProcessId, ProcessName, Stamp};
 use crate::keeper::ParkKey;
 use crate::launch::Living;
 use crate::logs::{Format, Origin, OutletConfig, SinkConfig, StreamId};
+use crate::ordered;
 
 /// The stream of the daemon's own log.
 pub const MAIN_LOG: StreamId = StreamId(0);
@@ -284,7 +285,7 @@ pub struct Slots {
 impl Slots {
     /// The slots that are not among `taken`.
     pub fn except(taken: impl Iterator<Item = u32>) -> Slots {
-        let taken: BTreeSet<u32> = taken.collect();
+        let taken = ordered::set(taken);
         let next = taken.last().map_or(0, |last| last + 1);
         Slots {
             free: (0..next).filter(|slot| !taken.contains(slot)).collect(),

@@ -19,6 +19,7 @@ use crate::control::{
     Answer, AvailView, ConfiguredView, DifferenceKind, Failure, Following, OptionView,
 };
 use crate::fleet::{ProcessName, Refusal, Report, Request};
+use crate::ordered;
 
 /// The configuration: where it is read from, as it was read, and what of it is in force.
 #[derive(Debug)]
@@ -123,7 +124,9 @@ impl Brain {
             .groups()
             .map(|(name, group)| (name, group.processes.iter().min()))
             .collect();
-        groups.sort_by_key(|name| admitted.get(name.as_str()).copied().flatten());
+        ordered::sort_by_key(&mut groups, |name| {
+            admitted.get(name.as_str()).copied().flatten()
+        });
         groups
     }
 
@@ -356,10 +359,8 @@ impl Brain {
         let request = Request::Add {
             groups: groups.iter().map(group_policy).collect(),
         };
-        self.configuration.incoming = groups
-            .into_iter()
-            .map(|group| (group.name.clone(), group))
-            .collect();
+        let by_name = groups.into_iter().map(|group| (group.name.clone(), group));
+        self.configuration.incoming = ordered::map(by_name);
         self.introducing = true;
         self.ask_fleet(request, None);
     }
@@ -367,7 +368,7 @@ impl Brain {
 
 fn starting_order(groups: BTreeMap<String, GroupConfig>) -> Vec<String> {
     let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_by_key(|(_, group)| group.priority);
+    ordered::sort_by_key(&mut groups, |(_, group)| group.priority);
     groups.into_iter().map(|(name, _)| name).collect()
 }
 

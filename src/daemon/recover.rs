@@ -17,6 +17,7 @@ use crate::fleet::{Event, ExitStatus, Fleet, ProcessId, ProcessName};
 use crate::keeper::ledger::Contents;
 use crate::keeper::{ExitRecord, ParkKey, blob};
 use crate::launch::{self, BirthNote, Living, ProcessStat};
+use crate::ordered;
 
 /// How long the keeper has to tell how a program ended that is gone when it is looked for.
 const LOST_TIME: Duration = Duration::from_secs(1);
@@ -56,11 +57,10 @@ pub fn read_legacy(structure: &OwnedFd, ledger: Contents) -> Result<Legacy, Stri
             records.insert(record.process, record);
         }
     }
-    let fleet_records = records
+    let of_fleet = records
         .iter()
-        .map(|(id, record)| (*id, record.fleet.clone()))
-        .collect();
-    let fleet = Fleet::restore(structure.fleet.clone(), fleet_records)
+        .map(|(id, record)| (*id, record.fleet.clone()));
+    let fleet = Fleet::restore(structure.fleet.clone(), ordered::map(of_fleet))
         .map_err(|error| format!("the fleet: {error}"))?;
     Ok(Legacy {
         structure,

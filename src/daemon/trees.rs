@@ -12,6 +12,7 @@ use super::turn::Outcome;
 use crate::config::{Policy, Signal};
 use crate::fleet::{ProcessId, Stamp};
 use crate::launch::{self, Cgroup, Cgroups, Marks, Member, Membership, Push, Round};
+use crate::ordered;
 
 /// How long after SIGKILL it is looked whether somebody is still there. Who is then, hangs in the
 /// kernel or is not ours to kill.
@@ -164,7 +165,7 @@ impl Tree {
         Round {
             marks: self.marks.clone(),
             push: self.push,
-            known: known.collect(),
+            known: ordered::map(known),
         }
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::dialogue::{Dialogue, ListenerState, Said};
 use crate::config::{EventType, ListenerConfig};
 use crate::fleet::{ProcessId, Stamp};
+use crate::ordered;
 
 /// Events that a pool keeps until the first of its listeners has been READY, if `buffer_size` is
 /// less: what happens while the daemon starts would push itself out otherwise.
@@ -137,7 +138,7 @@ impl Pool {
             begin: 0,
             buffer: VecDeque::new(),
             bytes: 0,
-            listeners: listeners.collect(),
+            listeners: ordered::map(listeners),
             spoke: false,
             closes_at: None,
             discarded: 0,

@@ -12,6 +12,7 @@ use super::pool::{Note, Pool};
 use super::ticks::Ticks;
 use crate::config::{EventType, ListenerConfig};
 use crate::fleet::{ProcessId, Stamp};
+use crate::ordered;
 
 /// The pools, by group.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -112,9 +113,7 @@ impl Pools {
     pub fn without_waiting(&self) -> Pools {
         let pools = self.pools.iter();
         Pools {
-            pools: pools
-                .map(|(name, pool)| (name.clone(), pool.without_waiting()))
-                .collect(),
+            pools: ordered::map(pools.map(|(name, pool)| (name.clone(), pool.without_waiting()))),
             next_serial: self.next_serial,
             ticks: self.ticks.clone(),
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Event, TickPeriod};
+use crate::ordered;
 
 /// The periods that somebody subscribed to, and the last moment of each that was told.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,7 +21,7 @@ impl Ticks {
             let begun = self.told.get(&period).copied();
             (period, begun.unwrap_or(beginning(period, wall)))
         });
-        self.told = told.collect();
+        self.told = ordered::map(told);
     }
 
     /// The ticks that are due, at most one of each period: also when the clock was set back.

@@ -12,6 +12,7 @@ use super::event::GroupPolicy;
 use super::name::{ProcessId, ProcessName};
 use super::process::Process;
 use crate::config::Policy;
+use crate::ordered;
 
 /// A group of the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -230,7 +231,7 @@ impl Roster {
             .flatten()
             .filter_map(|id| self.processes.get(id));
         let mut names: Vec<ProcessName> = living.map(|process| process.name().clone()).collect();
-        names.sort();
+        ordered::sort(&mut names);
         names
     }
 

@@ -25,6 +25,7 @@ use super::name::ProcessId;
 use super::process::{Input, Process};
 use super::state::State;
 use crate::config::Policy;
+use crate::ordered;
 
 /// The rest of an update.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,9 +161,9 @@ impl Fleet {
                 None => self.revise(&mut update, revision, actions),
             }
         }
-        update
-            .added
-            .sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+        ordered::sort_by(&mut update.added, |a, b| {
+            (a.priority, &a.name).cmp(&(b.priority, &b.name))
+        });
         self.updates.push(update);
         self.unsaved.structure = true;
     }
@@ -263,13 +264,13 @@ impl Fleet {
                 self.stop_processes(now, parting, actions);
             }
             Step::Replace => {
-                let groups = update.changed.keys().cloned().collect();
+                let groups = ordered::set(update.changed.keys().cloned());
                 let replaced: Vec<_> = update.replaced.clone().into_iter().collect();
                 self.stop_groups(now, groups, actions);
                 for (id, policy) in &replaced {
                     self.bring_back(*id, policy);
                 }
-                let ids = replaced.into_iter().map(|(id, _)| id).collect();
+                let ids = ordered::set(replaced.into_iter().map(|(id, _)| id));
                 self.stop_processes(now, ids, actions);
             }
             Step::Add => self.finish_update(now, index, actions),

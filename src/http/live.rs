@@ -29,6 +29,7 @@ use crate::control::facts::ProcessFacts;
 use crate::control::{Failure, ProcessView, Question};
 use crate::events::{Batch, Bulletin, Event, Facts};
 use crate::fleet::{ProcessName, Selector};
+use crate::ordered;
 
 /// Messages that wait for a page.
 const QUEUE: usize = 32;
@@ -234,10 +235,8 @@ impl Hub {
             events: records.iter().map(|record| record.facts()).collect(),
         };
         let snapshot = message("snapshot", None, &snapshot);
-        self.known = views
-            .into_iter()
-            .map(|view| (view.name.clone(), view))
-            .collect();
+        let by_name = views.into_iter().map(|view| (view.name.clone(), view));
+        self.known = ordered::map(by_name);
         Ok(snapshot.into())
     }
 

@@ -13,6 +13,7 @@ use crate::control::measures::{Measures, ProcessMeasures, TURN_BOUNDS};
 use crate::control::{Answer, Ask};
 use crate::fleet::{ExitStatus, State};
 use crate::launch::ProcessStat;
+use crate::ordered;
 
 const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -37,9 +38,8 @@ pub async fn measured(asking: &Asking) -> Reply {
         let pids = running
             .chain([measures.keeper, brain])
             .filter(|pid| *pid != 0);
-        let stats: Stats = pids
-            .filter_map(|pid| Some((pid, ProcessStat::of(pid).ok()?)))
-            .collect();
+        let stats: Stats =
+            ordered::map(pids.filter_map(|pid| Some((pid, ProcessStat::of(pid).ok()?))));
         exposition(&measures, brain, &stats)
     });
     reply::whole(StatusCode::OK, KIND, text.await)

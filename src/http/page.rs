@@ -11,6 +11,7 @@ use super::asking::Asking;
 use super::reply::{self, HTML, Reply};
 use crate::control::ProcessView;
 use crate::fleet::State;
+use crate::ordered;
 
 const INDEX: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/appctl.css");
@@ -41,7 +42,7 @@ pub fn file(path: &str) -> Option<Reply> {
 pub async fn index(asking: &Asking, message: &str) -> Reply {
     let rows = match asking.processes(Vec::new()).await {
         Ok(mut views) => {
-            views.sort_by(|a, b| a.name.cmp(&b.name));
+            ordered::sort_by(&mut views, |a, b| a.name.cmp(&b.name));
             rows(&views)
         }
         Err(_) => "<p>The daemon does not answer.</p>".to_owned(),

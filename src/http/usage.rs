@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::launch::ProcessStat;
+use crate::ordered;
 
 /// CPU in thousandths of one processor since the last reading, if there was one, and memory in KiB.
 pub type Share = (Option<u64>, u64);
@@ -49,10 +50,10 @@ impl Meter {
                 .ok()
                 .and_then(&mut share)
                 .unwrap_or_default(),
-            processes: pids
-                .into_iter()
-                .filter_map(|(name, pid)| Some((name, share(pid)?)))
-                .collect(),
+            processes: ordered::map(
+                pids.into_iter()
+                    .filter_map(|(name, pid)| Some((name, share(pid)?))),
+            ),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use super::tree::TREE_VARIABLE;
 use crate::config::LaunchConfig;
 use crate::fleet::ProcessName;
+use crate::ordered;
 
 /// Tells a process of ours its role; no program ever sees it.
 pub(crate) const ROLE_VARIABLE: &str = "APPCTL_ROLE";
@@ -45,12 +46,11 @@ pub(super) fn of_program(
         .filter_map(|(key, value)| Some((key.into(), value?.into())));
     let configured = config.environment.iter();
     let configured = configured.map(|(key, value)| (key.into(), value.into()));
-    ours.into_iter()
-        .filter(|(key, _)| !WITHHELD.iter().any(|withheld| key == withheld))
-        .chain(supervisors)
-        .chain(configured)
-        .chain(token.map(|token| (TREE_VARIABLE.into(), token.into())))
-        .collect()
+    let ours = ours
+        .into_iter()
+        .filter(|(key, _)| !WITHHELD.iter().any(|withheld| key == withheld));
+    let token = token.map(|token| (TREE_VARIABLE.into(), token.into()));
+    ordered::map(ours.chain(supervisors).chain(configured).chain(token))
 }
 
 #[cfg(test)]

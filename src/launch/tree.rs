@@ -23,6 +23,7 @@ use super::living::{Living, adopt};
 use super::signal::kill;
 use super::stat::ProcessStat;
 use crate::config::Signal;
+use crate::ordered;
 
 /// Marks what a program starts; its value names daemon and program.
 pub(crate) const TREE_VARIABLE: &str = "APPCTL_TREE";
@@ -177,29 +178,22 @@ fn find(rounds: &[Round], spared: &BTreeSet<i32>) -> Vec<Vec<Member>> {
 /// Every process, marked where it shows whose it is. What the spared show is not looked at, which
 /// is most of the work where many programs run.
 fn look_around(rounds: &[Round], spared: &BTreeSet<i32>) -> Vec<Seen> {
-    let in_cgroups: BTreeMap<i32, usize> = rounds
-        .iter()
-        .enumerate()
-        .filter_map(|(tree, round)| Some((tree, round.marks.cgroup.as_ref()?)))
-        .flat_map(|(tree, cgroup)| cgroup.processes().into_iter().map(move |pid| (pid, tree)))
-        .collect();
-    let known: BTreeMap<(i32, u64), usize> = rounds
-        .iter()
-        .enumerate()
-        .flat_map(|(tree, round)| round.known.keys().map(move |key| (*key, tree)))
-        .collect();
-    let tokens: BTreeMap<&[u8], usize> = rounds
-        .iter()
-        .enumerate()
-        .filter(|(_, round)| !round.marks.token.is_empty())
-        .map(|(tree, round)| (round.marks.token.as_bytes(), tree))
-        .collect();
-    let pipes: BTreeMap<String, usize> = rounds
-        .iter()
-        .enumerate()
-        .flat_map(|(tree, round)| round.marks.pipes.iter().map(move |pipe| (*pipe, tree)))
-        .map(|(pipe, tree)| (format!("pipe:[{pipe}]"), tree))
-        .collect();
+    let mut in_cgroups: BTreeMap<i32, usize> = BTreeMap::new();
+    let mut known: BTreeMap<(i32, u64), usize> = BTreeMap::new();
+    let mut tokens: BTreeMap<&[u8], usize> = BTreeMap::new();
+    let mut pipes: BTreeMap<String, usize> = BTreeMap::new();
+    for (tree, round) in rounds.iter().enumerate() {
+        let marks = &round.marks;
+        if let Some(cgroup) = &marks.cgroup {
+            in_cgroups.extend(cgroup.processes().into_iter().map(|pid| (pid, tree)));
+        }
+        known.extend(round.known.keys().map(|key| (*key, tree)));
+        if !marks.token.is_empty() {
+            tokens.insert(marks.token.as_bytes(), tree);
+        }
+        let inodes = marks.pipes.iter();
+        pipes.extend(inodes.map(|inode| (format!("pipe:[{inode}]"), tree)));
+    }
     let Ok(listing) = fs::read_dir("/proc") else {
         return Vec::new();
     };
@@ -255,16 +249,15 @@ fn belonging(
     leaders: &[Option<(i32, u64)>],
     spared: &BTreeSet<i32>,
 ) -> Vec<(usize, i32, u64)> {
-    let by_pid: BTreeMap<i32, &Seen> = seen.iter().map(|one| (one.pid, one)).collect();
-    let groups: BTreeMap<i32, usize> = leaders
+    let by_pid: BTreeMap<i32, &Seen> = ordered::map(seen.iter().map(|one| (one.pid, one)));
+    let leaders = leaders
         .iter()
         .enumerate()
         .filter_map(|(tree, leader)| Some((tree, (*leader)?)))
         .filter(|(_, (pid, start_time))| {
             (by_pid.get(pid)).is_none_or(|other| other.start_time == *start_time)
-        })
-        .map(|(tree, (pid, _))| (pid, tree))
-        .collect();
+        });
+    let groups: BTreeMap<i32, usize> = ordered::map(leaders.map(|(tree, (pid, _))| (pid, tree)));
     let tree_of = |one: &Seen| {
         let mut ancestor = Some(one);
         // No line of ancestors is longer than there are processes, however it changed meanwhile.

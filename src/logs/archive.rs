@@ -14,6 +14,7 @@ use rustix::fs::OFlags;
 
 use super::names::{self, Suffix};
 use crate::config::Compression;
+use crate::ordered;
 
 /// Most memory that reading one compressed file may take for its window.
 const WINDOW_MAX: u64 = 8 * 1024 * 1024;
@@ -46,7 +47,9 @@ pub(super) fn pieces(path: &Path) -> io::Result<Vec<Piece>> {
         Some(Compression::Zstd) => Form::Zstd,
     };
     let mut rotated = names::list(path)?;
-    rotated.sort_by_key(|file| (file.suffix.place.age(), form(&file.suffix)));
+    ordered::sort_by_key(&mut rotated, |file| {
+        (file.suffix.place.age(), form(&file.suffix))
+    });
     rotated.dedup_by_key(|file| file.suffix.place);
     let rotated = rotated.into_iter().rev();
     let all = rotated.map(|file| (form(&file.suffix), file.path));

@@ -11,12 +11,12 @@
 //! What is still missing then, `allowance` has to withhold.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::fmt;
 
 use super::plane::StreamId;
 use super::rotation::Wall;
 use crate::config::{LogBudget, MinFree, readable_bytes};
+use crate::ordered;
 
 /// The reserve of a disk at most: with more, logs would go for nothing.
 const DISK_RESERVE_MAX: u64 = 64 << 20;
@@ -124,14 +124,14 @@ pub(super) fn plan(held: &[Held], disks: &[Disk], budget: LogBudget) -> Plan {
         (disk.id, wanted.saturating_sub(disk.free))
     };
     let is_limited = |_: &&Disk| !budget.min_free.is_none();
-    let mut lacking: BTreeMap<u64, u64> = disks.iter().filter(is_limited).map(lacking).collect();
+    let mut lacking = ordered::map(disks.iter().filter(is_limited).map(lacking));
 
     let mut plan = Plan {
         because: (over > 0).then_some(Limit::Total(budget.total)),
         ..Plan::default()
     };
     let mut archives: Vec<usize> = (0..held.len()).filter(|at| !held[*at].is_current).collect();
-    archives.sort_by_key(|at| held[*at].modified);
+    ordered::sort_by_key(&mut archives, |at| held[*at].modified);
     for at in archives {
         let Held { disk, size, .. } = held[at];
         let of_disk = lacking.get_mut(&disk).filter(|lacking| **lacking > 0);
@@ -149,7 +149,7 @@ pub(super) fn plan(held: &[Held], disks: &[Disk], budget: LogBudget) -> Plan {
         plan.remove.push(at);
     }
     let mut largest_first: Vec<&Held> = held.iter().filter(|file| file.is_current).collect();
-    largest_first.sort_by_key(|file| Reverse(file.size));
+    ordered::sort_by_key(&mut largest_first, |file| Reverse(file.size));
     let large = match budget.total {
         0 => u64::MAX,
         total => total / 8,

@@ -16,6 +16,7 @@ use chrono::{DateTime, NaiveDateTime};
 
 use super::rotation::Wall;
 use crate::config::Compression;
+use crate::ordered;
 
 /// Digits of the largest number that is taken for one of ours: what is longer is a date, and
 /// another tool's.
@@ -212,7 +213,7 @@ pub fn list(log: &Path) -> io::Result<Vec<Archive>> {
         };
         found.extend(Archive::of(log, suffix, &entry));
     }
-    found.sort_by_key(|archive| archive.suffix.place.age());
+    ordered::sort_by_key(&mut found, |archive| archive.suffix.place.age());
     Ok(found)
 }
 

@@ -27,6 +27,7 @@ use rustix::fs::{Mode, OFlags};
 use super::names::{Place, Suffix};
 use super::rotation::Wall;
 use crate::config::Compression;
+use crate::ordered;
 
 /// Renames `path` to `path.1` after making room, and makes a new `path`. `backups` is at least 1.
 /// `packed`: files that are compressed have numbers as well. Returns the file that fell off the
@@ -271,7 +272,7 @@ impl SuffixScheme for Numbers {
             suffix: *suffix,
             compressed: false,
         };
-        self.used.iter().map(as_named).collect()
+        ordered::set(self.used.iter().map(as_named))
     }
 }
 

@@ -18,6 +18,7 @@ use super::names::{self, Archive};
 use super::plane::StreamId;
 use super::tidy::{Finding, Findings, remove};
 use crate::config::LogBudget;
+use crate::ordered;
 
 /// What all logs together hold, for whoever asks.
 #[derive(Debug, Default)]
@@ -177,7 +178,7 @@ impl Found {
                 disks.entry(about.dev()).or_insert_with(|| at.to_owned());
             }
         }
-        let paths: BTreeSet<&Path> = by_path.keys().map(PathBuf::as_path).collect();
+        let paths: BTreeSet<&Path> = ordered::set(by_path.keys().map(PathBuf::as_path));
         // A directory that cannot be read has nothing that could be removed.
         for (log, archive) in names::list_all(&paths) {
             let Some(stream) = by_path.get(log) else {

@@ -13,6 +13,7 @@ use super::value::{Call, Value};
 use crate::control::{Answer, Ask, ConfiguredView, DaemonState, DaemonView};
 use crate::fleet::{ProcessName, Selector};
 use crate::http::asking::Asking;
+use crate::ordered;
 
 /// The version of the interface that Supervisor 4 has.
 const API_VERSION: &str = "3.0";
@@ -142,7 +143,7 @@ impl Interface {
             "getAllProcessInfo" => {
                 let views = self.asking.processes(Vec::new()).await;
                 let mut views = views.map_err(|failure| Fault::failed(&failure, ""))?;
-                views.sort_by(|a, b| a.name.cmp(&b.name));
+                ordered::sort_by(&mut views, |a, b| a.name.cmp(&b.name));
                 Ok(Value::Array(views.iter().map(process_info).collect()))
             }
             "getAllConfigInfo" => self.config_info().await,
@@ -164,7 +165,7 @@ impl Interface {
                 _ => None,
             })
             .collect();
-        views.sort_by(|a, b| a.config.name.cmp(&b.config.name));
+        ordered::sort_by(&mut views, |a, b| a.config.name.cmp(&b.config.name));
         Ok(Value::Array(views.iter().map(config_info_of).collect()))
     }
 
