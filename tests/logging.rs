@@ -450,3 +450,21 @@ impl Drop for SmallDisk {
         let _ = writeln!(std::io::stderr(), "umount: {status:?}");
     }
 }
+
+#[test]
+fn all_logs_are_cleared_in_the_order_of_starts() {
+    // Without this: who pairs answers with programs by their place gets the wrong ones.
+    let mut programs = String::new();
+    for (name, priority) in [("a", 30), ("b", 10), ("c", 20)] {
+        programs.push_str(&format!(
+            "[program:{name}]\ncommand=/bin/sleep 1000\nstdout_logfile=@D@/{name}.log\n\
+             priority={priority}\n"
+        ));
+    }
+    let lab = Lab::with(&programs);
+    for name in ["a", "b", "c"] {
+        lab.wait_state(name, "RUNNING");
+    }
+    lab.expect("clear all", 0, "b: cleared\nc: cleared\na: cleared\n");
+    lab.expect("clear c a", 0, "c: cleared\na: cleared\n");
+}

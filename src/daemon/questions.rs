@@ -273,7 +273,12 @@ impl Brain {
     /// Asks the log plane to do something to the logs of processes.
     fn do_to_logs(&mut self, done: LogDone, selectors: &[Selector], reply: Sender<Answer>) {
         let mut streams = Vec::new();
-        for id in self.selected(selectors, &reply) {
+        let mut ids = self.selected(selectors, &reply);
+        if selectors.contains(&Selector::All) {
+            // Supervisor tells of all of them in this order.
+            ids = self.fleet.start_order(&ids);
+        }
+        for id in ids {
             let Some(process) = self.processes.get(&id) else {
                 continue;
             };

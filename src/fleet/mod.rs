@@ -191,6 +191,11 @@ impl Fleet {
         self.roster.select(selectors)
     }
 
+    /// These in the order in which they are started.
+    pub fn start_order(&self, ids: &[ProcessId]) -> Vec<ProcessId> {
+        self.roster.start_order(ids)
+    }
+
     /// What is to be saved for a successor since this was last asked. Save it before performing
     /// the actions of the same turn, the structure first.
     pub fn take_unsaved(&mut self) -> Unsaved {
