@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_io::{Async, Timer};
 use async_std::channel::Sender;
 use async_std::task;
-use futures_lite::future;
+use futures_lite::future::{self, FutureExt};
 use rustix::io::Errno;
 
 use super::answer::trouble_line;
@@ -155,7 +155,7 @@ fn admit(stream: Async<UnixStream>, permit: Permit<u32>, limits: Limits, rooms: 
     match permit.seat(uid, is_privileged(peer)) {
         Some(seat) => {
             let connection = Connection::new(stream, limits);
-            task::spawn(talk(connection, rooms.clone(), seat));
+            task::spawn(talk(connection, rooms.clone(), seat).boxed());
         }
         None => {
             let text = "too many connections of this user, or in all; try again later";

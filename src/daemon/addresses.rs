@@ -8,6 +8,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use async_std::channel::{Receiver, Sender, unbounded};
+use futures_lite::FutureExt;
 
 use crate::fleet::ProcessId;
 use crate::ordered;
@@ -45,11 +46,14 @@ impl Addresses {
     /// Looks up `host:port` for the start of a process; [`Addresses::founds`] tells what came of it.
     pub fn look_up(&self, process: ProcessId, host: String) {
         let tell = self.tell.clone();
-        async_std::task::spawn(async move {
-            let addresses = async_std::task::spawn_blocking(move || resolve(&host)).await;
-            // Without a brain nobody wants to know.
-            let _ = tell.send(Found { process, addresses }).await;
-        });
+        async_std::task::spawn(
+            async move {
+                let addresses = async_std::task::spawn_blocking(move || resolve(&host)).await;
+                // Without a brain nobody wants to know.
+                let _ = tell.send(Found { process, addresses }).await;
+            }
+            .boxed(),
+        );
     }
 
     /// Keeps what was found until the socket is made.

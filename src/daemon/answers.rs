@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use async_std::channel::{Sender, unbounded};
+use futures_lite::FutureExt;
 
 use crate::control::{Answer, Failure, LogDone};
 use crate::fleet::{Refusal, Report, Ticket};
@@ -91,13 +92,16 @@ impl Answers {
 /// task of its own waits for the session instead.
 pub(super) fn unhurried(reply: Sender<Answer>) -> Sender<Answer> {
     let (soon, waiting) = unbounded();
-    async_std::task::spawn(async move {
-        while let Ok(answer) = waiting.recv().await {
-            if reply.send(answer).await.is_err() {
-                break;
+    async_std::task::spawn(
+        async move {
+            while let Ok(answer) = waiting.recv().await {
+                if reply.send(answer).await.is_err() {
+                    break;
+                }
             }
         }
-    });
+        .boxed(),
+    );
     soon
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::brain::Brain;
 use super::listeners::COPY;
+use super::pipes::output_key;
 use super::processes::{Ending, Parent, RecordedRun, Run, RunId, owner_of, stream_of};
 use super::sentences::{self, say};
-use super::starts::output_key;
 use crate::config::Signal;
 use crate::control::{Answer, Channel, Failure, LogDone};
 use crate::fleet::{Event, ExitStatus, ProcessId, Request, Selector, State};

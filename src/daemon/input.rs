@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_io::Async;
 use async_std::channel::{Receiver, Sender, unbounded};
+use futures_lite::FutureExt;
 use rustix::io::Errno;
 
 use super::brain::Brain;
@@ -64,7 +65,7 @@ impl Waiting {
         let stdin = Async::new(stdin.try_clone()?)?;
         let (pieces, more) = unbounded();
         let bytes = Arc::default();
-        async_std::task::spawn(pass_on(stdin, more, Arc::clone(&bytes)));
+        async_std::task::spawn(pass_on(stdin, more, Arc::clone(&bytes)).boxed());
         Ok(Waiting { pieces, bytes })
     }
 

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use async_std::channel::{Receiver, Sender, bounded, unbounded};
+use futures_lite::FutureExt;
 
 use super::brain::Brain;
 use super::options::Personality;
@@ -294,12 +295,15 @@ impl Brain {
         }
         self.trees.looking = true;
         let (spared, found) = (self.spared(), self.trees.found.clone());
-        async_std::task::spawn(async move {
-            let sweep = move || launch::sweep(rounds, &spared);
-            let members = async_std::task::spawn_blocking(sweep).await;
-            // Nobody listens any more only if the brain ends.
-            let _ = found.send(ids.into_iter().zip(members).collect()).await;
-        });
+        async_std::task::spawn(
+            async move {
+                let sweep = move || launch::sweep(rounds, &spared);
+                let members = async_std::task::spawn_blocking(sweep).await;
+                // Nobody listens any more only if the brain ends.
+                let _ = found.send(ids.into_iter().zip(members).collect()).await;
+            }
+            .boxed(),
+        );
     }
 
     fn say_what_is_done(&self, id: ProcessId, round: &Round) {
@@ -429,26 +433,29 @@ fn after_trees(
         return reply;
     }
     let (sooner, answers) = unbounded();
-    async_std::task::spawn(async move {
-        while let Ok(mut answer) = answers.recv().await {
-            match &mut answer {
-                Answer::Report(Report { subject, result }) => {
-                    if let Some(gone) = left.remove(subject) {
-                        let _ = gone.recv().await;
-                        *result = Ok(Done::Stopped);
+    async_std::task::spawn(
+        async move {
+            while let Ok(mut answer) = answers.recv().await {
+                match &mut answer {
+                    Answer::Report(Report { subject, result }) => {
+                        if let Some(gone) = left.remove(subject) {
+                            let _ = gone.recv().await;
+                            *result = Ok(Done::Stopped);
+                        }
                     }
-                }
-                Answer::Done => {
-                    for gone in left.values() {
-                        let _ = gone.recv().await;
+                    Answer::Done => {
+                        for gone in left.values() {
+                            let _ = gone.recv().await;
+                        }
                     }
+                    _ => {}
                 }
-                _ => {}
-            }
-            if reply.send(answer).await.is_err() {
-                break;
+                if reply.send(answer).await.is_err() {
+                    break;
+                }
             }
         }
-    });
+        .boxed(),
+    );
     sooner
 }

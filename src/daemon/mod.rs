@@ -27,6 +27,7 @@ mod memory;
 pub mod options;
 mod perform;
 mod pidfile;
+mod pipes;
 mod plan;
 mod processes;
 mod questions;

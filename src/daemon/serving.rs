@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use async_std::channel::Sender;
+use futures_lite::FutureExt;
 
 use super::sentences::{self, say};
 use super::settings::Settings;
@@ -40,15 +41,18 @@ pub(super) fn serve(settings: &Settings, listeners: Vec<(u32, OwnedFd)>, ask: &S
             guarded: server.credentials.is_some(),
         };
         let over_tcp = matches!(server.address, ServerAddress::Inet { .. });
-        async_std::task::spawn(async move {
-            let error = match over_tcp {
-                true => serve_tcp(listener, site).await,
-                false => control::server::serve(listener, rooms).await,
-            };
-            say(sentences::critical(format!(
-                "listening socket {key} is of no use: {error}"
-            )));
-        });
+        async_std::task::spawn(
+            async move {
+                let error = match over_tcp {
+                    true => serve_tcp(listener, site).await,
+                    false => control::server::serve(listener, rooms).await,
+                };
+                say(sentences::critical(format!(
+                    "listening socket {key} is of no use: {error}"
+                )));
+            }
+            .boxed(),
+        );
     }
 }
 

@@ -4,43 +4,27 @@
 //! then the program itself. Killed between any two of these, a later brain can tell what happened.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use async_std::channel::Sender;
-use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::addresses::Found;
 use super::answers::send;
 use super::brain::Brain;
 use super::ends::watch;
-use super::processes::{Parent, Preparing, Process, RecordedRun, Run, RunId, stream_of};
+use super::pipes::{OurEnds, Pipes, make_pipes, pipe_failure};
+use super::processes::{Parent, Preparing, RecordedRun, Run, RunId, stream_of};
 use super::sentences::{self, say};
 use crate::control::{Answer, Channel};
 use crate::fleet::{
     Event, ProcessId, Refusal, Report, Request, Selector, SpawnFailure, SpawnFailureKind,
 };
-use crate::keeper::ParkKey;
-use crate::launch::{self, Begun, ChildEnds, Membership};
+use crate::launch::{self, Begun, Membership};
 
 /// How long the log files of a start may take to open. A disk that hangs must not leave a program
 /// in STARTING for ever; the log thread goes on waiting for it, the start does not.
 const OPEN_TIME: Duration = Duration::from_secs(10);
-
-/// The pipes of a run.
-struct Pipes {
-    ours: OurEnds,
-    child: ChildEnds,
-}
-
-/// Our ends of them.
-struct OurEnds {
-    id: ProcessId,
-    run: RunId,
-    /// None where the program has a socket in its place.
-    stdin: Option<OwnedFd>,
-    outputs: Vec<(Channel, OwnedFd)>,
-}
 
 impl Brain {
     /// Starts what a client asks for. A command that cannot be executed is refused at once, and
@@ -396,51 +380,6 @@ impl Brain {
     }
 }
 
-fn make_pipes(
-    process: &Process,
-    id: ProcessId,
-    run: RunId,
-    socket: Option<OwnedFd>,
-) -> io::Result<Pipes> {
-    let (stdin_read, stdin_write) = match socket {
-        Some(socket) => (socket, None),
-        None => {
-            let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-            // Only our end: the program's end is another open file description and stays blocking.
-            rustix::fs::fcntl_setfl(&write, rustix::fs::OFlags::NONBLOCK)?;
-            (read, Some(write))
-        }
-    };
-    let mut outputs = Vec::with_capacity(2);
-    let mut ends = Vec::with_capacity(2);
-    for channel in process.channels() {
-        let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-        rustix::fs::fcntl_setfl(&read, rustix::fs::OFlags::NONBLOCK)?;
-        if let Some(user) = &process.config.launch.user {
-            // So that it may open /dev/stdout again. Only root can, and only root needs to.
-            let _ = rustix::fs::fchown(&write, Some(rustix::fs::Uid::from_raw(user.uid)), None);
-        }
-        outputs.push((*channel, read));
-        ends.push(write);
-    }
-    let mut ends = ends.into_iter();
-    let Some(stdout) = ends.next() else {
-        return Err(io::Error::other("a process without standard output"));
-    };
-    let child = ChildEnds {
-        stdin: stdin_read,
-        stdout,
-        stderr: ends.next(),
-    };
-    let ours = OurEnds {
-        id,
-        run,
-        stdin: stdin_write,
-        outputs,
-    };
-    Ok(Pipes { ours, child })
-}
-
 /// Why a start is given up whose preparation takes too long.
 fn too_slow(name: &str, looks_up: bool) -> SpawnFailure {
     let patience = OPEN_TIME.as_secs();
@@ -461,28 +400,6 @@ fn no_dispatchers(name: &str, reason: &str) -> SpawnFailure {
     SpawnFailure {
         kind: SpawnFailureKind::Other,
         text: format!("unknown error making dispatchers for '{name}': {reason}"),
-    }
-}
-
-fn pipe_failure(name: &str, error: &io::Error) -> SpawnFailure {
-    let text = match error
-        .raw_os_error()
-        .map(rustix::io::Errno::from_raw_os_error)
-    {
-        Some(rustix::io::Errno::MFILE) => format!("too many open files to spawn '{name}'"),
-        _ => format!("unknown error making pipes for '{name}': {error}"),
-    };
-    SpawnFailure {
-        kind: SpawnFailureKind::Other,
-        text,
-    }
-}
-
-/// The key under which one output of a run is parked.
-pub(super) fn output_key(run: RunId, channel: Channel) -> ParkKey {
-    match channel {
-        Channel::Stdout => ParkKey::Stdout(run.0),
-        Channel::Stderr => ParkKey::Stderr(run.0),
     }
 }
 

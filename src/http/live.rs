@@ -92,7 +92,7 @@ impl Live {
             // It has room for any number, and the task holds the other end.
             let _ = comes.try_send(watcher);
             *door = Some(comes);
-            task::spawn(run(self.0.clone(), comers));
+            task::spawn(run(self.0.clone(), comers).boxed());
         }
         coming
     }

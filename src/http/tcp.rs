@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use async_io::{Async, Timer};
 use async_std::task;
+use futures_lite::FutureExt;
 
 use super::hang_up::Socket;
 use super::site::Site;
@@ -49,10 +50,13 @@ pub async fn serve_tcp(listener: OwnedFd, site: Arc<Site>) -> io::Error {
                     continue;
                 };
                 let site = site.clone();
-                task::spawn(async move {
-                    site.serve(Socket::of(stream), Vec::new(), None).await;
-                    drop(seat);
-                });
+                task::spawn(
+                    async move {
+                        site.serve(Socket::of(stream), Vec::new(), None).await;
+                        drop(seat);
+                    }
+                    .boxed(),
+                );
             }
             Err(error) => match severity(&error) {
                 Severity::OfTheClient => {}
