@@ -6,6 +6,38 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 use super::python;
+use super::reader::{Reader, Scope};
+use super::value::Refused;
+use crate::ordered;
+
+/// Reads the option of a section. A value that Supervisor takes and mangles is taken as it was
+/// meant, with a warning: the program started before, and is to start here.
+pub(super) fn read<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> BTreeMap<String, String> {
+    let mut doubt = None;
+    let pairs = reader.read(scope, "environment", BTreeMap::new(), |text| {
+        environment(text).or_else(|problem| {
+            let words = match supervisor_refusal(text) {
+                Some(words) => words,
+                None => match meant(text) {
+                    Some(pairs) => {
+                        doubt = Some(problem);
+                        return Ok(pairs);
+                    }
+                    None => problem.to_string(),
+                },
+            };
+            Err(Refused {
+                words,
+                expected: "KEY=\"value\" pairs separated by commas",
+            })
+        })
+    });
+    if let Some(problem) = doubt {
+        let message = format!("{problem} (until then, a value goes on up to the next `,NAME=`)");
+        reader.warn(scope, "environment", message);
+    }
+    pairs
+}
 
 /// Why an `environment=` value is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +62,8 @@ impl fmt::Display for EnvironmentProblem {
 ///
 /// Quoting is that of the POSIX shell. Unquoted, only letters, digits and `_ / . + - ( ) :` may
 /// stand in a value. Supervisor's own lexer takes any other character for the end of a value or
-/// for a separator, so `A=http://x/?a=b` would set a variable `a`; such values are refused here.
+/// for a separator, so `A=http://x/?a=b` would set a variable `a`; such values are refused here,
+/// and [`read`] decides what becomes of them.
 pub fn environment(text: &str) -> Result<BTreeMap<String, String>, EnvironmentProblem> {
     let mut pairs = BTreeMap::new();
     let mut chars = text.chars().peekable();
@@ -115,6 +148,39 @@ fn word(chars: &mut Peekable<Chars<'_>>) -> Result<Option<String>, EnvironmentPr
         }
     }
     Ok(word)
+}
+
+/// What is meant by a value that [`environment`] refuses: a variable begins where a name and `=`
+/// stand at the beginning or after a comma, and all up to the next one is its value. `None` if it
+/// does not begin like that.
+fn meant(text: &str) -> Option<BTreeMap<String, String>> {
+    let mut pairs: Vec<(&str, String)> = Vec::new();
+    for piece in text.split(',') {
+        let begun = piece
+            .split_once('=')
+            .filter(|(name, _)| is_name(name.trim()));
+        match (begun, pairs.last_mut()) {
+            (Some((name, value)), _) => pairs.push((name.trim(), value.to_owned())),
+            (None, Some((_, value))) => value.extend([",", piece]),
+            (None, None) => return None,
+        }
+    }
+    let unquoted = |value: &str| {
+        let value = value.trim();
+        let inner = ['"', '\'']
+            .into_iter()
+            .find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote));
+        inner.unwrap_or(value).to_owned()
+    };
+    let pairs = pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), unquoted(&value)));
+    Some(ordered::map(pairs))
+}
+
+fn is_name(text: &str) -> bool {
+    let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    text.starts_with(letter) && text.chars().all(|c| letter(c) || c.is_ascii_digit())
 }
 
 /// What Supervisor 4.3.0 says about a value, if it refuses it. It accepts some values that are
@@ -230,6 +296,25 @@ mod tests {
             assert!(environment(text).is_err(), "{text}");
             assert_eq!(supervisor_refusal(text).is_some(), by_supervisor, "{text}");
         }
+    }
+
+    #[test]
+    fn what_supervisor_mangles_is_taken_as_it_was_meant() {
+        let table: [(&str, &[(&str, &str)]); 5] = [
+            ("A=http://x/?a=b", &[("A", "http://x/?a=b")]),
+            ("A=a#b,B=2", &[("A", "a#b"), ("B", "2")]),
+            (
+                " A = $HOME , B = 'x', y ",
+                &[("A", "$HOME"), ("B", "'x', y")],
+            ),
+            ("P=\"a!\",Q=1!2,3", &[("P", "a!"), ("Q", "1!2,3")]),
+            ("A==", &[("A", "=")]),
+        ];
+        for (text, expected) in table {
+            let expected = expected.iter().map(|(k, v)| (k.to_string(), v.to_string()));
+            assert_eq!(meant(text), Some(expected.collect()), "{text}");
+        }
+        assert_eq!(meant("\"\"=1"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::destination::{self, Destination, SyslogStyle};
-use super::environment::environment;
+use super::environment;
 use super::event_type::EventType;
 use super::ini::Section;
 use super::logfile;
@@ -190,13 +190,7 @@ fn process<'a>(
     common: &Common,
     inherited: &Inherited,
 ) -> ProcessConfig {
-    let own = reader.read(scope, "environment", BTreeMap::new(), |text| {
-        environment(text).map_err(|problem| Refused {
-            words: super::environment::supervisor_refusal(text)
-                .unwrap_or_else(|| problem.to_string()),
-            expected: "KEY=\"value\" pairs separated by commas",
-        })
-    });
+    let own = environment::read(reader, scope);
     scope.own = own.clone();
     let name = reader.read(scope, "process_name", program.to_owned(), value::name);
     let mut environment = inherited.environment.clone();

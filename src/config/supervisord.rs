@@ -1,10 +1,9 @@
 //! The section `[supervisord]`, with what the command line puts over it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Severity};
-use super::environment::{environment, supervisor_refusal};
+use super::environment;
 use super::ini::{Entry, Origin, Section};
 use super::model::{LogLevel, MainLogTarget, StateDirectory, SupervisordConfig};
 use super::paths;
@@ -101,12 +100,7 @@ fn supervisord(
             value::directory(host, text).map(|path| Some(PathBuf::from(path)))
         }),
         strip_ansi: reader.read(&scope, "strip_ansi", false, value::boolean),
-        environment: reader.read(&scope, "environment", BTreeMap::new(), |text| {
-            environment(text).map_err(|problem| Refused {
-                words: supervisor_refusal(text).unwrap_or_else(|| problem.to_string()),
-                expected: "KEY=\"value\" pairs separated by commas",
-            })
-        }),
+        environment: environment::read(&mut reader, &scope),
         identifier: reader
             .text(&scope, "identifier")
             .unwrap_or_else(|| "supervisor".into()),
