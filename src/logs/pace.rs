@@ -10,8 +10,8 @@ use super::splice::CHUNK_MAX;
 /// A turn that begins so soon after the last one comes of a program that does not pause.
 const SOON: Duration = Duration::from_micros(20);
 
-/// What is moved for one program in a turn: with more of it, resting would win nothing.
-const LITTLE: usize = 4096;
+/// What is moved for one program in a turn: with more of it, resting would win next to nothing.
+const LITTLE: usize = 16_384;
 
 /// After so many hasty turns in a row it rests between them.
 const TURNS: u32 = 32;
