@@ -145,12 +145,18 @@ impl Brain {
         }
     }
 
+    /// Whether somebody wants its end.
+    pub(super) fn is_stopping(&self, id: ProcessId) -> bool {
+        self.fleet.get(id).map(|it| it.state()) == Some(State::Stopping)
+    }
+
     /// Its output is drained, or has had its time; and a stop is over when nothing is left.
     pub(super) fn tell_end(&mut self, id: ProcessId) {
         self.endings.remove(&id);
         if self.tree_holds_end(id) {
             return;
         }
+        let stopping = self.is_stopping(id);
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };
@@ -164,7 +170,6 @@ impl Brain {
             )));
         }
         let killed = matches!(ending.status, ExitStatus::Signal { number: 9, .. });
-        let stopping = self.fleet.get(id).map(|it| it.state()) == Some(State::Stopping);
         if killed && !stopping && self.oom_kills.happened(self.now.stamp) {
             process.circumstances.out_of_memory = true;
             say(sentences::out_of_memory(&process.name));

@@ -23,7 +23,7 @@ use super::trees::{Aim, Found, KILLED_TIME, Next, OF_TREE, Tree, first_push, nam
 use super::turn::Outcome;
 use crate::config::Policy;
 use crate::control::Answer;
-use crate::fleet::{self, Done, ProcessId, Report, Request, Selector, Stamp, State};
+use crate::fleet::{self, Done, ProcessId, Report, Request, Selector, Stamp};
 use crate::launch::{self, Cgroup, Marks, Member, Push, Round};
 use crate::ordered;
 
@@ -54,7 +54,7 @@ impl Brain {
         {
             return true;
         }
-        let stopping = self.fleet.get(id).map(|it| it.state()) == Some(State::Stopping);
+        let stopping = self.is_stopping(id);
         // Whose parent is another's child, its orphans are as well.
         let below_us = run.parent != Parent::Other;
         if !stopping && below_us && self.nothing_is_left(id) {
@@ -183,7 +183,7 @@ impl Brain {
         let name = tree.name.clone();
         if tree.aim == Aim::Show {
             tree.aim_at(Aim::Clear, first_push(&policy), now);
-            tree.kill_at = Some(now.after(policy.stop_time()));
+            self.kill_tree_at(id, now.after(policy.stop_time()));
         }
         Some((name, gone))
     }

@@ -50,6 +50,11 @@ impl Configuration {
         }
     }
 
+    /// All groups last read, also those that are never used.
+    fn groups_read(&self) -> impl Iterator<Item = &GroupConfig> {
+        self.last_read.groups.iter().chain(&self.last_read.shadowed)
+    }
+
     /// What the file says now. Nothing follows from that.
     pub fn read(&self) -> Result<Loaded, Diagnostics> {
         config::load(&self.host, &self.source)
@@ -275,13 +280,7 @@ impl Brain {
     }
 
     pub(super) fn avail(&mut self, reply: &Sender<Answer>) {
-        for group in self
-            .configuration
-            .last_read
-            .groups
-            .iter()
-            .chain(&self.configuration.last_read.shadowed)
-        {
+        for group in self.configuration.groups_read() {
             for process in &group.processes {
                 let name = ProcessName {
                     group: group.name.clone(),
@@ -304,13 +303,7 @@ impl Brain {
 
     /// The configuration last read, process by process.
     pub(super) fn configuration(&self, reply: &Sender<Answer>) {
-        for group in self
-            .configuration
-            .last_read
-            .groups
-            .iter()
-            .chain(&self.configuration.last_read.shadowed)
-        {
+        for group in self.configuration.groups_read() {
             let in_use = self.configuration.groups.contains_key(&group.name);
             for config in &group.processes {
                 let name = ProcessName {
