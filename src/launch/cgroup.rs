@@ -5,10 +5,13 @@
 //! below a service of systemd without `Delegate=`.
 
 use std::ffi::CString;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::entrance::Entrance;
 
@@ -97,10 +100,37 @@ impl Cgroup {
         pids
     }
 
-    /// Has the kernel kill everything in it.
+    /// Has the kernel kill everything in it. They end by and by: one that is in a system call
+    /// carries it out first.
     pub(super) fn kill(&self) {
         // Where it cannot, processes are killed one by one.
         let _ = fs::write(self.directory.join("cgroup.kill"), "1");
+    }
+
+    /// Waits until nobody lives in it, nor in what was made in it, but not longer than until then;
+    /// whether that is so. One that is not there is empty.
+    pub(super) fn wait_empty(&self, until: Instant) -> bool {
+        let Ok(mut events) = File::open(self.directory.join("cgroup.events")) else {
+            return true;
+        };
+        loop {
+            let mut text = String::new();
+            let read = events
+                .rewind()
+                .and_then(|()| events.read_to_string(&mut text));
+            // It can be removed only when it is empty.
+            if read.is_err() || text.lines().any(|line| line == "populated 0") {
+                return true;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let timeout = Timespec::try_from(left).ok();
+            // A change is told as an exceptional condition (cgroups(7), "cgroup.events").
+            let mut sources = [PollFd::new(&events, PollFlags::PRI)];
+            let _ = poll(&mut sources, timeout.as_ref());
+        }
     }
 
     /// Removes it, if it is empty.

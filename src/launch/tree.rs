@@ -106,7 +106,7 @@ pub fn sweep(mut rounds: Vec<Round>, spared: &BTreeSet<i32>) -> Vec<Vec<Member>>
     let until = Instant::now() + KILL_TIME;
     loop {
         let mut found = find(&rounds, spared);
-        let mut killed = Vec::new();
+        let (mut killed, mut cgroups) = (Vec::new(), Vec::new());
         for (round, members) in rounds.iter_mut().zip(&mut found) {
             let to_kill = match round.push {
                 Push::Look => false,
@@ -119,6 +119,7 @@ pub fn sweep(mut rounds: Vec<Round>, spared: &BTreeSet<i32>) -> Vec<Vec<Member>>
             };
             if let Some(cgroup) = round.marks.cgroup.as_ref().filter(|_| to_kill) {
                 cgroup.kill();
+                cgroups.push(cgroup);
             }
             let key = |member: &Member| (member.living.pid, member.living.start_time);
             let known = members.iter().map(|member| (key(member), member.asked));
@@ -131,10 +132,13 @@ pub fn sweep(mut rounds: Vec<Round>, spared: &BTreeSet<i32>) -> Vec<Vec<Member>>
                 killed.extend(members.iter());
             }
         }
-        if killed.is_empty() || Instant::now() >= until {
+        let deaths_until = Instant::now() + DEATH_TIME;
+        // Whoever was too quick to be seen in /proc may be in the middle of a write.
+        let empty = cgroups.iter().all(|it| it.wait_empty(deaths_until));
+        if killed.is_empty() && empty || Instant::now() >= until {
             return found;
         }
-        wait_for_deaths(&killed);
+        wait_for_deaths(&killed, deaths_until);
     }
 }
 
@@ -146,9 +150,8 @@ fn ask(member: &mut Member) {
     }
 }
 
-/// Waits until they have ended, but not for long.
-fn wait_for_deaths(members: &[&Member]) {
-    let until = Instant::now() + DEATH_TIME;
+/// Waits until they have ended, but not longer than until then.
+fn wait_for_deaths(members: &[&Member], until: Instant) {
     for member in members {
         let left = until.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).ok();
