@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use checker::exits_of;
 use lab::numbers::Tally;
-use lab::{APPCTL, Lab, kill, procfs};
+use lab::{APPCTL, Lab, kill, procfs, tools};
 use load::{Load, Random, Times, answered};
 use machine::{Mount, left_out};
 
@@ -89,11 +89,7 @@ fn kills_of_keeper_and_brain() {
 
 #[test]
 fn kills_at_system_calls() {
-    if left_out(
-        machine::has("strace"),
-        "kills at system calls",
-        "strace is missing",
-    ) {
+    if !tools::has("strace", "kills at system calls") {
         return;
     }
     const CALLS: [&str; 18] = [
@@ -136,11 +132,7 @@ fn kills_at_system_calls() {
 
 #[test]
 fn a_program_that_ended_before_its_brain_could_record_it_is_known() {
-    if left_out(
-        machine::has("strace"),
-        "brains that die between a start and its record",
-        "strace is missing",
-    ) {
+    if !tools::has("strace", "brains that die between a start and its record") {
         return;
     }
     let mut load = Load::start("");
@@ -306,11 +298,7 @@ fn a_frozen_disk() {
 
 #[test]
 fn no_descriptors_left() {
-    if left_out(
-        machine::has("prlimit"),
-        "no descriptors left",
-        "prlimit is missing",
-    ) {
+    if !tools::has("prlimit", "no descriptors left") {
         return;
     }
     let lab = Lab::of(lab::Subject::Appctl).started(

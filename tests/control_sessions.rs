@@ -4,7 +4,7 @@
 mod control_support;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -145,11 +145,14 @@ fn a_line_may_be_so_long_and_no_longer() {
 #[test]
 fn silent_and_slow_clients_are_told_and_closed() {
     let daemon = Daemon::within(Limits {
-        idle: Duration::from_millis(150),
-        request: Duration::from_millis(100),
+        idle: Duration::from_millis(50),
         ..Limits::default()
     });
     assert_ends_with(daemon.client(), "err timeout no request came");
+    let daemon = Daemon::within(Limits {
+        request: Duration::from_millis(50),
+        ..Limits::default()
+    });
     let mut client = daemon.client();
     client.send("stat");
     assert_ends_with(client, "err timeout the line was not complete");
@@ -159,19 +162,25 @@ fn silent_and_slow_clients_are_told_and_closed() {
     // A byte now and then is no way around it.
     let mut client = daemon.client();
     let mut writer = client.stream.try_clone().unwrap();
-    while writer.write_all(b"x").is_ok() {
-        client
-            .stream
-            .set_read_timeout(Some(Duration::from_millis(10)))
-            .unwrap();
-        let mut byte = [0];
-        if matches!(client.reader.read(&mut byte), Ok(0 | 1)) {
-            break;
-        }
-    }
+    let step = Some(Duration::from_millis(10));
+    client.stream.set_read_timeout(step).unwrap();
+    while writer.write_all(b"x").is_ok() && client.reader.fill_buf().is_err() {}
     client.stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let rest = String::from_utf8(client.rest()).unwrap();
-    assert!(rest.starts_with("rr timeout"), "{rest}");
+    assert_ends_with(client, "err timeout the line was not complete");
+}
+
+/// A client that follows a log, however short the limits are.
+fn follower(daemon: &Daemon) -> Client {
+    let follow = |_| {
+        let mut client = daemon.client();
+        // On a busy machine its request may come too late.
+        client.stream.write_all(b"tail -f web\n").ok()?;
+        let line = client.line().unwrap_or_default();
+        let begun = line == "- stdout offset=0 size=0";
+        assert!(begun || line.starts_with("err timeout"), "{line}");
+        begun.then_some(client)
+    };
+    (0..1000).find_map(follow).expect("a stream")
 }
 
 #[test]
@@ -183,9 +192,7 @@ fn a_stream_is_not_idle() {
         ..Limits::default()
     });
     fs::write(daemon.log(), "").unwrap();
-    let mut client = daemon.client();
-    client.send("tail -f web\n");
-    assert_eq!(client.line().unwrap(), "- stdout offset=0 size=0");
+    let mut client = follower(&daemon);
     // Others show that every limit has passed, several times.
     for _ in 0..4 {
         assert_ends_with(daemon.client(), "err timeout");

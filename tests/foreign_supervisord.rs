@@ -4,11 +4,11 @@
 mod lab;
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::thread;
 
+use lab::http::free_port;
 use lab::{APPCTL, Lab, Said, Subject, venv};
 
 const PROGRAMS: &str = "[program:a]\n\
@@ -227,7 +227,7 @@ fn conversation((server, url): (&str, &str), client: Client) -> Vec<String> {
 /// `@P@` in a text stands for a port of this thread.
 fn port_of(text: &str) -> String {
     thread_local! {
-        static PORT: u16 = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        static PORT: u16 = free_port();
     }
     PORT.with(|port| text.replace("@P@", &port.to_string()))
 }

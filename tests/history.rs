@@ -89,14 +89,12 @@ fn history_outlives_brain_keeper_and_daemon() {
     lab.wait_state("web", "RUNNING");
     let web = lab.pid("web");
     assert_eq!(history(&lab, "web").len(), 1);
-    let (keeper, brain) = lab.keeper_and_brain();
-    kill(brain);
-    lab.until("another brain", |lab| lab.keeper_and_brain().1 != brain);
+    lab.replace_brain();
     lab.wait_state("web", "RUNNING");
     assert_eq!(history(&lab, "web").len(), 1, "the same run");
 
     // Keeper and brain together: the next daemon adopts the run, and tells its end.
-    let (_, brain) = lab.keeper_and_brain();
+    let (keeper, brain) = lab.keeper_and_brain();
     kill(keeper);
     kill(brain);
     lab.wait_end();
@@ -155,9 +153,7 @@ fn what_is_disabled_stays_down_until_it_is_enabled() {
     // By hand it can be started; and a brain that follows, or a reload, does not forget.
     assert_eq!(lab.appctl("start web").code, 0);
     assert_eq!(lab.appctl("stop web").code, 0);
-    let (_, brain) = lab.keeper_and_brain();
-    kill(brain);
-    lab.until("another brain", |lab| lab.keeper_and_brain().1 != brain);
+    lab.replace_brain();
     assert_eq!(lab.appctl("reload --all").code, 0);
     lab.wait_state("other", "RUNNING");
     assert_eq!(lab.state("web"), "STOPPED");

@@ -6,7 +6,6 @@ mod lab;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Instant;
 
 use lab::http::{Http, Reply, ask, free_port, get, request, tcp};
 use lab::{Lab, PATIENCE};
@@ -35,11 +34,9 @@ fn open_port() -> (Lab, u16) {
 /// The daemon serves others as if nothing had happened, and did not have to die for it.
 #[track_caller]
 fn assert_unharmed(lab: &Lab, brain: i32) {
-    let begin = Instant::now();
     let answer = lab.session().ask("status");
     assert!(answer.rows[0].starts_with("a RUNNING"), "{answer:?}");
     assert_eq!(get(lab, "/api/v1/processes/a").status, 200);
-    assert!(begin.elapsed() < PATIENCE / 3, "{:?}", begin.elapsed());
     assert_eq!(lab.keeper_and_brain().1, brain);
 }
 

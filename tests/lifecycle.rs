@@ -119,6 +119,28 @@ fn a_second_daemon_is_refused_and_harms_nothing() {
 }
 
 #[test]
+fn a_start_waits_for_the_end_of_a_daemon_that_serves_no_more() {
+    // Without this: `shutdown`, and at once the next start, is refused now and then.
+    ours_only!();
+    let mut lab = Lab::new();
+    lab.configure(STAYS);
+    // The lock of one that has removed its socket and lives a little longer.
+    let path = lab.write("sock.lock", "1\n");
+    let lock = fs::File::open(&path).unwrap();
+    lock.lock().unwrap();
+    lab.launch();
+    let pid = lab.daemon_pid();
+    lab.until("it tries the lock", |_| {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        let mut open = open.filter_map(|it| fs::read_link(it.ok()?.path()).ok());
+        open.any(|it| it == path)
+    });
+    drop(lock);
+    lab.wait_state("a", "RUNNING");
+    lab.shut_down();
+}
+
+#[test]
 fn leftovers_of_a_killed_daemon_do_not_prevent_the_next() {
     // Without this: after a power cut somebody must delete socket and pid file by hand.
     let mut lab = Lab::with(STAYS);

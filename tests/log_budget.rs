@@ -8,10 +8,10 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use lab::Lab;
 use lab::disk::SmallDisk;
 use lab::http::get;
 use lab::numbers::Tally;
-use lab::{Lab, kill, procfs};
 
 /// The size of a rotated file that was there before.
 const ARCHIVE: usize = 4_050_000;
@@ -113,11 +113,7 @@ fn a_budget_is_kept_by_who_writes_most_and_no_line_of_the_others_is_lost() {
     let mut largest = 0;
     for round in 0..4 {
         if round == 2 {
-            let (_, brain) = lab.keeper_and_brain();
-            kill(brain);
-            lab.until("another brain is there", |lab| {
-                procfs::brain_of(lab.daemon_pid()).is_some_and(|pid| pid != brain)
-            });
+            lab.replace_brain();
         }
         let written = |lab: &Lab| {
             metric(

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use lab::disk::SmallDisk;
 use lab::numbers::Tally;
-use lab::{Lab, rotated};
+use lab::{Lab, rotated, tools};
 
 /// Options of a program that runs once.
 const ONCE: &str = "autorestart=false\nstartsecs=0\n";
@@ -80,7 +80,7 @@ fn a_program_that_ends_while_its_log_is_full_leaves_word_of_it() {
 fn errors_of_the_disk_lose_nothing() {
     // Without this: one bad answer of the file system makes a hole in a log.
     ours_only!();
-    if !is_installed("strace") {
+    if !tools::has("strace", "errors of the disk") {
         return;
     }
     for (call, error) in [
@@ -325,19 +325,6 @@ fn assert_without_hole(lab: &Lab) {
         (0, 0, 0),
         "{tally:?}"
     );
-}
-
-/// Whether a tool is there; with APPCTL_TEST_EVERYTHING it has to be.
-fn is_installed(tool: &str) -> bool {
-    let found = Command::new(tool).arg("--version").output().is_ok();
-    assert!(
-        found || std::env::var_os("APPCTL_TEST_EVERYTHING").is_none(),
-        "{tool} is missing"
-    );
-    if !found {
-        eprintln!("left out: {tool} is not installed");
-    }
-    found
 }
 
 /// Makes system calls of the log thread fail, by strace.

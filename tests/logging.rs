@@ -4,12 +4,12 @@
 mod lab;
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
+use lab::disk::SmallDisk;
 use lab::numbers::Tally;
-use lab::{Lab, is_root, procfs, rotated};
+use lab::{Lab, procfs, rotated};
 
 /// Options of a program that runs once.
 const ONCE: &str = "autorestart=false\nstartsecs=0\n";
@@ -342,9 +342,7 @@ fn a_full_disk_stops_nobody_and_loses_nothing() {
     // Without this: a full disk kills the daemon or punches holes into the log.
     ours_only!();
     let lab = Lab::new();
-    fs::create_dir(lab.path("small")).unwrap();
-    let Some(_mount) = SmallDisk::mount(&lab.path("small")) else {
-        eprintln!("skipped: mounting a tmpfs needs rights that are missing here");
+    let Some(disk) = SmallDisk::mount(&lab.path("small"), "64k") else {
         return;
     };
     lab.script(
@@ -364,7 +362,7 @@ fn a_full_disk_stops_nobody_and_loses_nothing() {
     });
     let pid = lab.pid("full");
     assert!(!lab.path("done").exists(), "the program waits for the disk");
-    SmallDisk::grow(&lab.path("small"));
+    disk.grow();
     lab.wait_file("done");
     lab.wait_text("small/full.log", "\n100000\n");
     Tally::of(&lab.read("small/full.log")).assert_complete();
@@ -419,37 +417,6 @@ fn the_main_log_looks_like_supervisors() {
 
 /// Prints 1, 2, 3, … without end, about a hundred lines a second.
 const COUNT: &str = "i=1; while :; do echo $i; i=$((i+1)); sleep 0.01; done";
-
-/// A disk of 64 KiB, unmounted when dropped.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    fn mount(directory: &std::path::Path) -> Option<SmallDisk> {
-        let mounted = is_root()
-            && Command::new("mount")
-                .args(["-t", "tmpfs", "-o", "size=64k", "lab"])
-                .arg(directory)
-                .stderr(Stdio::null())
-                .status()
-                .is_ok_and(|status| status.success());
-        mounted.then(|| SmallDisk(directory.to_owned()))
-    }
-
-    fn grow(directory: &std::path::Path) {
-        let status = Command::new("mount")
-            .args(["-o", "remount,size=10m"])
-            .arg(directory)
-            .status();
-        assert!(status.unwrap().success());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let status = Command::new("umount").arg("-l").arg(&self.0).status();
-        let _ = writeln!(std::io::stderr(), "umount: {status:?}");
-    }
-}
 
 #[test]
 fn all_logs_are_cleared_in_the_order_of_starts() {

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use lab::numbers::Tally;
-use lab::{APPCTL, Lab, kill, procfs, rotated, signal};
+use lab::{APPCTL, Lab, rotated, signal};
 
 /// Prints lines up to `$1`, in bursts of several pipes' worth with a pause in between, then waits.
 const BURSTS: &str = "i=1\nwhile [ $i -lt $1 ]; do seq $i $((i+19999)); i=$((i+20000)); sleep 0.05; done\n\
@@ -135,11 +135,7 @@ fn kills_of_the_brain_and_rotations_under_load() {
     ours_only!();
     let lab = started();
     for _ in 0..8 {
-        let (_, brain) = lab.keeper_and_brain();
-        kill(brain);
-        lab.until("another brain is there", |lab| {
-            procfs::brain_of(lab.daemon_pid()).is_some_and(|pid| pid != brain)
-        });
+        lab.replace_brain();
         lab.until("logs are rotated", |lab| lab.appctl("rotate all").code == 0);
     }
     wait_for_all(&lab);

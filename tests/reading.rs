@@ -174,11 +174,7 @@ fn a_follower_goes_on_when_the_brain_is_replaced() {
     let follower = follow(&lab, "-n all", "seen");
     for round in 1..5 {
         lab.wait_text("seen", &format!("| {}\n", 500 * round));
-        let (_, brain) = lab.keeper_and_brain();
-        procfs::kill(brain);
-        lab.until("another brain is there", |lab| {
-            procfs::brain_of(lab.daemon_pid()).is_some_and(|pid| pid != brain)
-        });
+        lab.replace_brain();
     }
     lab.wait_text("seen", "| 4000\n");
     interrupt(follower);

@@ -25,8 +25,7 @@ fn both() -> Vec<Lab> {
 
 /// The pid that a process wrote down.
 fn pid_in(lab: &Lab, file: &str) -> i32 {
-    lab.wait_file(file);
-    let pid = lab.read(file).trim().parse().unwrap();
+    let pid = lab.wait_text(file, "\n").trim().parse().unwrap();
     assert!(procfs::alive(pid), "{file}");
     pid
 }

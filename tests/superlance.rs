@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 
+use lab::http::free_port;
 use lab::{Lab, PATIENCE, venv};
 
 /// Takes mails as a server of SMTP does, and gives their texts.
@@ -74,10 +75,7 @@ fn memmon_httpok_and_the_mailers_do_their_work() {
     let bin = venv::bin().unwrap_or_else(|why| panic!("no Python environment: {why}"));
     let bin = bin.display();
     let (smtp, received) = mail_server();
-    // A port where nobody listens.
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = nobody.local_addr().unwrap().port();
-    drop(nobody);
+    let closed = free_port();
 
     let lab = Lab::new();
     fs::create_dir(lab.path("mails")).unwrap();
@@ -88,9 +86,9 @@ fn memmon_httpok_and_the_mailers_do_their_work() {
          [program:site]\ncommand=sleep 1000\nstartsecs=0\n\
          [program:crash]\ncommand=sh -c 'exit 3'\nautostart=false\nautorestart=false\nstartsecs=0\n\
          [program:fatal]\ncommand=sh -c 'exit 1'\nautostart=false\nstartretries=0\n\
-         [eventlistener:memmon]\nevents=TICK_5\n\
+         [eventlistener:memmon]\nevents=TICK_5\nautostart=false\n\
          command={bin}/memmon -p fat=1KB -s @D@/sendmail -m to@x.example\n\
-         [eventlistener:httpok]\nevents=TICK_5\n\
+         [eventlistener:httpok]\nevents=TICK_5\nautostart=false\n\
          command={bin}/httpok -p site -t 1 -s @D@/sendmail -m to@x.example http://127.0.0.1:{closed}/\n\
          [eventlistener:crashmail]\nevents=PROCESS_STATE_EXITED\n\
          command={bin}/crashmail -a -s @D@/sendmail -m to@x.example\n\
@@ -99,7 +97,11 @@ fn memmon_httpok_and_the_mailers_do_their_work() {
          [eventlistener:fatalmailbatch]\nevents=PROCESS_STATE,TICK_5\n\
          command={bin}/fatalmailbatch {batch}\n",
     ));
+    // Not before we know the pids of those they restart.
+    lab.wait_state("fat", "RUNNING");
+    lab.wait_state("site", "RUNNING");
     let (fat, site) = (lab.pid("fat"), lab.pid("site"));
+    assert_eq!(lab.ctl("start memmon httpok").code, 0);
     lab.ctl("start crash");
     lab.ctl("start fatal");
 

@@ -579,7 +579,9 @@ fn a_disk_that_hangs_ends_the_start_and_not_the_daemon() {
     let log_thread = fs::read_dir(format!("/proc/{brain}/task"))
         .unwrap()
         .map(|entry| entry.unwrap())
-        .find(|task| fs::read_to_string(task.path().join("comm")).unwrap() == "appctl-logs\n")
+        .find(|task| {
+            fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name == "appctl-logs\n")
+        })
         .and_then(|task| task.file_name().to_str()?.parse().ok())
         .expect("a thread of the logs");
     let hanging = HangingThread::stop(log_thread);

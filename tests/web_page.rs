@@ -4,10 +4,10 @@
 mod lab;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use lab::http::{free_port, get};
-use lab::{Lab, Said, venv};
+use lab::{Lab, Said, tools, venv};
 
 const PROGRAMS: &str = "identifier=page-test\n\
     [program:a]\ncommand=/bin/cat\nstdout_logfile=@D@/a.log\n\
@@ -16,27 +16,11 @@ const PROGRAMS: &str = "identifier=page-test\n\
     [program:w]\ncommand=/bin/sleep 1000\nnumprocs=2\n\
     process_name=%(program_name)s_%(process_num)d\n";
 
-/// Whether this program is there. If not, says what is left out; where everything is to be tested
-/// that is a failure.
-fn has(program: &str) -> bool {
-    let found = Command::new(program)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    let everything = std::env::var_os("APPCTL_TEST_EVERYTHING").is_some();
-    assert!(found || !everything, "{program} is missing");
-    if !found {
-        println!("left out, for want of {program}: the web page in a browser");
-    }
-    found
-}
-
 #[test]
 fn a_person_can_use_it_and_a_foreign_page_cannot() {
     ours_only!();
-    if !(has("chromium") && has("chromedriver")) {
+    let what = "the web page in a browser";
+    if !(tools::has("chromium", what) && tools::has("chromedriver", what)) {
         return;
     }
     let (guarded, open) = (free_port(), free_port());

@@ -4,10 +4,11 @@
 mod lab;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
+use lab::http::free_port;
 use lab::{Lab, Said, venv};
 
 const PROGRAMS: &str = "[program:a]\ncommand=/bin/sh -c 'echo hello; exec /bin/sleep 1000'\n\
@@ -129,12 +130,6 @@ fn passwords_are_asked_for() {
     let greeting = exchange(UnixStream::connect(lab.socket()).unwrap(), b"hello\nquit\n");
     assert!(greeting.contains(" password=required\nok"), "{greeting}");
     lab.shut_down();
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 #[test]

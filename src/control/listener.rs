@@ -206,6 +206,18 @@ fn bind(path: &Path, mode: u32, owner: Owner, of_type: SocketType) -> Result<Own
     Ok(socket)
 }
 
+/// Whether somebody listens on this unix socket.
+pub fn is_served(path: &Path) -> bool {
+    let (Ok(address), Ok(probe)) = (address(path), socket(SocketType::STREAM)) else {
+        return false;
+    };
+    // A queue that is full is somebody's.
+    matches!(
+        rustix::net::connect(&probe, &address),
+        Ok(()) | Err(Errno::AGAIN)
+    )
+}
+
 fn address(path: &Path) -> Result<SocketAddrUnix, ListenError> {
     let system = |error: Errno| ListenError::System {
         doing: "using it as a socket path",

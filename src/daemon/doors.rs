@@ -7,6 +7,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::boot::Refusal;
 use super::options::Personality;
@@ -16,6 +18,12 @@ use crate::config::{self, Config, LogLevel, RealHost, ServerAddress, ServerConfi
 use crate::control::listener::{self, ListenError};
 use crate::keeper::{self, Heritage};
 use crate::ordered;
+
+/// How long a daemon that serves nobody any more may take to end.
+const END_TIME: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether it has.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The sockets we listen on.
 #[derive(Default)]
@@ -138,7 +146,7 @@ fn open_unix(
         }
         _ => refused.to_string(),
     };
-    let lock = listener::lock_instance(path).map_err(words)?;
+    let lock = take_lock(path).map_err(words)?;
     let holder = find_holder(path, notes)?;
     // With the lock held, whatever socket can be taken is one that nobody serves.
     let stale = std::fs::symlink_metadata(path).is_ok();
@@ -151,6 +159,22 @@ fn open_unix(
     doors.listeners.push(bound);
     doors.servers.push(server);
     Ok(())
+}
+
+/// Takes the lock of the instance. A daemon that holds it and serves nobody is about to end: whoever
+/// stops one and starts the next need not wait in between.
+fn take_lock(socket: &Path) -> Result<OwnedFd, ListenError> {
+    let until = Instant::now() + END_TIME;
+    loop {
+        match listener::lock_instance(socket) {
+            Err(ListenError::AlreadyRunning { .. })
+                if !listener::is_served(socket) && Instant::now() < until =>
+            {
+                thread::sleep(LOOK_INTERVAL);
+            }
+            taken => return taken,
+        }
+    }
 }
 
 /// With the lock held: whoever held it before is dead, and may have left programs that live.

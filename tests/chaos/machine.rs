@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::lab::{Lab, procfs, wait_for};
+use super::lab::{Lab, procfs, tools, wait_for};
 
 /// Whether a test has to be left out; says why.
 pub fn left_out(can: bool, what: &str, why: &str) -> bool {
@@ -13,15 +13,6 @@ pub fn left_out(can: bool, what: &str, why: &str) -> bool {
         eprintln!("left out: {what}: {why}");
     }
     !can
-}
-
-/// Whether there is such a command. Where everything has to be tested, there must be.
-pub fn has(command: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|directory| directory.join(command).is_file());
-    let everything = std::env::var_os("APPCTL_TEST_EVERYTHING").is_some();
-    assert!(found || !everything, "{command} is missing");
-    found
 }
 
 fn run(words: &[&str]) -> bool {
@@ -89,7 +80,7 @@ impl Mount {
         fs::create_dir_all(at).unwrap();
         fs::File::create(image).unwrap().set_len(64 << 20).unwrap();
         let (image, at) = (image.to_str()?, at.to_owned());
-        (has("fsfreeze")
+        (tools::has("fsfreeze", "a disk frozen for a second")
             && run(&["mkfs.ext4", "-q", "-F", image])
             && run(&["mount", "-o", "loop", image, at.to_str()?]))
         .then_some(Mount(at))

@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::{Lab, PATIENCE, wait_for};
 
@@ -171,8 +172,15 @@ pub fn get(lab: &Lab, path: &str) -> Reply {
     ask(lab, &format!("GET {path}"), &[], "")
 }
 
-/// A port that was free a moment ago.
+/// A port where nobody listens, and that nobody is given: below those that the kernel gives to
+/// whoever asks for any, and each time another one.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test programs that run at the same time begin at different places.
+    let begin = (std::process::id() % 200) as u16 * 100;
+    wait_for("a free port", || {
+        let next = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let port = 10_000 + next;
+        TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)
+    })
 }

@@ -20,6 +20,7 @@ pub mod numbers;
 pub mod procfs;
 pub mod session;
 pub mod terminal;
+pub mod tools;
 pub mod venv;
 
 use std::fs::{self, File};
@@ -370,6 +371,16 @@ impl Lab {
         let keeper = self.daemon_pid();
         let brain = self.wait_some("a brain", |_| procfs::brain_of(keeper));
         (keeper, brain)
+    }
+
+    /// Kills the brain and waits until another one is there, served or not; its pid.
+    #[track_caller]
+    pub fn replace_brain(&self) -> i32 {
+        let (keeper, brain) = self.keeper_and_brain();
+        kill(brain);
+        self.wait_some("another brain is there", |_| {
+            procfs::brain_of(keeper).filter(|pid| *pid != brain)
+        })
     }
 
     // Asking.
