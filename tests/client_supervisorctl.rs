@@ -510,8 +510,11 @@ fn foreground_ends_with_its_process() {
     command
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped());
-    let child = command.spawn().unwrap();
+    let mut child = command.spawn().unwrap();
+    // The end of what is typed would end it as well.
+    let typed = child.stdin.take();
     let out = child.wait_with_output().unwrap();
+    drop(typed);
     assert_eq!(
         String::from_utf8(out.stdout).unwrap(),
         "==> Press Ctrl-C to exit <==\nProcess got killed\nExiting foreground\n"

@@ -221,13 +221,13 @@ fn a_dead_or_slow_place_holds_up_nothing_and_is_told() {
     // Nobody reads the one, nobody listens at the other.
     let slow = UnixDatagram::bind(lab.path("slow")).unwrap();
     let lab = lab.started(
-        "[program:a]\ncommand=/usr/bin/seq 1 200000\nautorestart=false\nstartsecs=0\n\
+        "[program:a]\ncommand=/usr/bin/seq 1 20000\nautorestart=false\nstartsecs=0\n\
          stdout_logfile=@D@/a.log, syslog://@D@/slow, syslog://@D@/dead\n\
          [program:b]\ncommand=/bin/sh -c \"echo one; exec sleep 1000\"\n\
          stdout_logfile=NONE, syslog://@D@/late\n",
     );
     lab.wait_state("a", "EXITED");
-    Tally::of(&lab.wait_text("a.log", "\n200000\n")).assert_complete();
+    Tally::of(&lab.wait_text("a.log", "\n20000\n")).assert_complete();
     lab.wait_main_log("cannot write to syslog://");
     let trouble = |lab: &Lab, name: &str| {
         let answer = lab.session().ask(&format!("status {name}"));

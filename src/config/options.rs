@@ -15,60 +15,177 @@ pub struct OptionInfo {
     pub default: &'static str,
     /// What it does.
     pub help: &'static str,
+    /// Words it takes, to tell which one a mistyped one was meant to be; empty where that is no
+    /// closed list, or where no word comes near another.
+    words: &'static [&'static str],
 }
 
 const fn option(name: &'static str, default: &'static str, help: &'static str) -> OptionInfo {
+    one_of(&[], name, default, help)
+}
+
+/// An option that is true or false.
+const fn truth(name: &'static str, default: &'static str, help: &'static str) -> OptionInfo {
+    one_of(&["true", "false"], name, default, help)
+}
+
+/// An option that takes one of these words, or some of them.
+const fn one_of(
+    words: &'static [&'static str],
+    name: &'static str,
+    default: &'static str,
+    help: &'static str,
+) -> OptionInfo {
     OptionInfo {
         name,
         default,
         help,
+        words,
     }
 }
 
-/// `[supervisord]`.
-pub const SUPERVISORD: &[OptionInfo] = &[
-    option(
-        "logfile",
-        "supervisord.log",
-        "the daemon's own log; syslog or NONE",
-    ),
-    option(
-        "logfile_maxbytes",
-        "50MB",
-        "rotate it at this size; 0 = never by size",
-    ),
-    option(
-        "logfile_backups",
-        "10",
-        "rotated files to keep; no limit with maxage or maxtotal",
-    ),
-    option(
-        "logfile_rotate",
-        "",
-        "rotate it by the clock as well: hourly, daily, weekly, monthly, HH:MM, 6h",
-    ),
-    option(
-        "logfile_rotate_suffix",
-        "number",
-        "name of rotated files: number, timestamp",
-    ),
-    option(
-        "logfile_maxage",
-        "",
-        "remove rotated files that are older: 12h, 14d, 8w",
-    ),
-    option(
-        "logfile_maxtotal",
-        "",
-        "remove the oldest when all files have more: 1GB",
-    ),
-    option("logfile_compress", "", "compress rotated files: gzip, zstd"),
-    option(
-        "logfile_mode",
-        "",
-        "mode of new files, octal; default: 666 less the umask",
-    ),
-    option("logfile_owner", "", "owner of new files, user:group"),
+const LEVELS: &[&str] = &[
+    "critical", "error", "warn", "info", "debug", "trace", "blather",
+];
+
+/// Tables one after the other, which have so many options together.
+const fn joined<const N: usize>(tables: &[&[OptionInfo]]) -> [OptionInfo; N] {
+    let mut all = [option("", "", ""); N];
+    let (mut table, mut at, mut count) = (0, 0, 0);
+    while table < tables.len() {
+        if at == tables[table].len() {
+            (table, at) = (table + 1, 0);
+            continue;
+        }
+        all[count] = tables[table][at];
+        (at, count) = (at + 1, count + 1);
+    }
+    all
+}
+
+/// A log file, and how it is rotated and kept: the same for the daemon's own log and for both outputs
+/// of a program.
+macro_rules! log_file {
+    ($log:literal, $default:literal, $help:literal) => {
+        &[
+            option($log, $default, $help),
+            option(
+                concat!($log, "_maxbytes"),
+                "50MB",
+                "rotate it at this size; 0 = never by size",
+            ),
+            option(
+                concat!($log, "_backups"),
+                "10",
+                "rotated files to keep; no limit with maxage or maxtotal",
+            ),
+            one_of(
+                &["hourly", "daily", "weekly", "monthly"],
+                concat!($log, "_rotate"),
+                "",
+                "rotate it by the clock as well: hourly, daily, weekly, monthly, HH:MM, 6h",
+            ),
+            one_of(
+                &["number", "timestamp"],
+                concat!($log, "_rotate_suffix"),
+                "number",
+                "name of rotated files: number, timestamp",
+            ),
+            option(
+                concat!($log, "_maxage"),
+                "",
+                "remove rotated files that are older: 12h, 14d, 8w",
+            ),
+            option(
+                concat!($log, "_maxtotal"),
+                "",
+                "remove the oldest when all files have more: 1GB",
+            ),
+            one_of(
+                &["gzip", "zstd", "none"],
+                concat!($log, "_compress"),
+                "",
+                "compress rotated files: gzip, zstd",
+            ),
+            option(
+                concat!($log, "_mode"),
+                "",
+                "mode of new files, octal; default: 666 less the umask",
+            ),
+            option(
+                concat!($log, "_owner"),
+                "",
+                "owner of new files, user:group",
+            ),
+        ]
+    };
+}
+
+/// What becomes of the lines of an output, beside its file.
+macro_rules! output {
+    ($output:literal) => {
+        &[
+            one_of(
+                &["block", "drop"],
+                concat!($output, "_on_full"),
+                "block",
+                "while the log cannot be written: block the program, drop lines",
+            ),
+            option(
+                concat!($output, "_capture_maxbytes"),
+                "0",
+                "bytes kept between capture tags",
+            ),
+            truth(
+                concat!($output, "_events_enabled"),
+                "false",
+                "emit PROCESS_LOG events",
+            ),
+            truth(
+                concat!($output, "_syslog"),
+                "false",
+                "send each line to syslog",
+            ),
+            option(
+                concat!($output, "_syslog_tag"),
+                "",
+                "tag of its lines in a syslog or journald; default: the process",
+            ),
+            one_of(
+                destination::FACILITIES,
+                concat!($output, "_syslog_facility"),
+                "user",
+                "facility of its lines: user, daemon, local0 to local7, …",
+            ),
+            one_of(
+                &["rfc3164", "rfc5424"],
+                concat!($output, "_syslog_format"),
+                "",
+                "rfc3164 (default on this machine), rfc5424 (over a network)",
+            ),
+            one_of(
+                &["raw", "prefix", "json"],
+                concat!($output, "_format"),
+                "raw",
+                "form of its lines: raw, prefix (time, name, stream), json",
+            ),
+            one_of(
+                &["utc", "local"],
+                concat!($output, "_format_time"),
+                "utc",
+                "time in prefix and json: utc, local",
+            ),
+        ]
+    };
+}
+
+const DAEMON_LOG: &[OptionInfo] = log_file!(
+    "logfile",
+    "supervisord.log",
+    "the daemon's own log; syslog or NONE"
+);
+
+const DAEMON: &[OptionInfo] = &[
     option(
         "log_budget",
         "",
@@ -79,7 +196,8 @@ pub const SUPERVISORD: &[OptionInfo] = &[
         "",
         "what logs leave free of their disks: 500MB, 5%",
     ),
-    option(
+    one_of(
+        LEVELS,
         "loglevel",
         "info",
         "critical, error, warn, info, debug, trace, blather",
@@ -90,15 +208,15 @@ pub const SUPERVISORD: &[OptionInfo] = &[
         "where the daemon's pid is written",
     ),
     option("umask", "022", "file mode creation mask"),
-    option("nodaemon", "false", "stay in the foreground"),
-    option("silent", "false", "in the foreground, do not echo the log"),
+    truth("nodaemon", "false", "stay in the foreground"),
+    truth("silent", "false", "in the foreground, do not echo the log"),
     option(
         "minfds",
         "1024",
         "file descriptors that programs may open, at least",
     ),
     option("minprocs", "200", "processes that may run, at least"),
-    option("nocleanup", "false", "keep AUTO logs of earlier runs"),
+    truth("nocleanup", "false", "keep AUTO logs of earlier runs"),
     option(
         "childlogdir",
         "",
@@ -106,7 +224,7 @@ pub const SUPERVISORD: &[OptionInfo] = &[
     ),
     option("user", "", "run as this user"),
     option("directory", "", "change to this directory at start"),
-    option(
+    truth(
         "strip_ansi",
         "false",
         "remove escape sequences from program logs",
@@ -119,6 +237,10 @@ pub const SUPERVISORD: &[OptionInfo] = &[
         "history and disabled programs; NONE; default: FILE.state beside the socket, as supervisord none (appctl)",
     ),
 ];
+
+/// `[supervisord]`.
+pub const SUPERVISORD: &[OptionInfo] =
+    &joined::<{ DAEMON_LOG.len() + DAEMON.len() }>(&[DAEMON_LOG, DAEMON]);
 
 /// `[unix_http_server]`.
 pub const UNIX_SERVER: &[OptionInfo] = &[
@@ -138,7 +260,7 @@ pub const INET_SERVER: &[OptionInfo] = &[
     ),
     option("username", "", "name for basic authentication"),
     option("password", "", "password, clear or {SHA}"),
-    option(
+    truth(
         "allow_unauthenticated",
         "false",
         "without a password, listen beyond this machine (appctl)",
@@ -158,8 +280,7 @@ pub const SUPERVISORCTL: &[OptionInfo] = &[
     option("history_file", "", "history of the shell"),
 ];
 
-/// `[program:x]`; the other program-like sections have these too.
-pub const PROGRAM: &[OptionInfo] = &[
+const PROCESS: &[OptionInfo] = &[
     option(
         "command",
         "",
@@ -169,21 +290,26 @@ pub const PROGRAM: &[OptionInfo] = &[
     option("numprocs", "1", "how many"),
     option("numprocs_start", "0", "number of the first"),
     option("priority", "999", "lower starts first and stops last"),
-    option("autostart", "true", "start with the daemon"),
+    truth("autostart", "true", "start with the daemon"),
     option("startsecs", "1", "seconds alive that count as started"),
     option("startretries", "3", "further attempts"),
-    option("autorestart", "unexpected", "true, false, unexpected"),
+    one_of(
+        &["true", "false", "unexpected"],
+        "autorestart",
+        "unexpected",
+        "true, false, unexpected",
+    ),
     option("exitcodes", "0", "codes that are expected"),
     option("stopsignal", "TERM", "signal that asks it to stop"),
     option("stopwaitsecs", "10", "seconds from there to SIGKILL"),
-    option("stopasgroup", "false", "send it to the process group"),
-    option("killasgroup", "false", "SIGKILL the process group"),
-    option(
+    truth("stopasgroup", "false", "send it to the process group"),
+    truth("killasgroup", "false", "SIGKILL the process group"),
+    truth(
         "stop_tree",
         "",
         "a stop ends all that it started; default: true, as supervisord false (appctl)",
     ),
-    option(
+    truth(
         "essential",
         "false",
         "its final end ends the daemon, in order, with its exit code (appctl)",
@@ -192,179 +318,31 @@ pub const PROGRAM: &[OptionInfo] = &[
     option("directory", "", "working directory"),
     option("umask", "", "file mode creation mask"),
     option("environment", "", "KEY=\"value\",…"),
-    option(
+    truth(
         "redirect_stderr",
         "false",
         "standard error goes where standard output goes",
     ),
     option("serverurl", "AUTO", "SUPERVISOR_SERVER_URL of the program"),
-    option(
-        "stdout_logfile",
-        "AUTO",
-        "file, AUTO or NONE; then, after a comma, /dev/stdout, journald, udp://host:port, …",
-    ),
-    option(
-        "stdout_logfile_maxbytes",
-        "50MB",
-        "rotate at this size; 0 = never by size",
-    ),
-    option(
-        "stdout_logfile_backups",
-        "10",
-        "rotated files to keep; no limit with maxage or maxtotal",
-    ),
-    option(
-        "stdout_logfile_rotate",
-        "",
-        "by the clock as well: hourly, daily, weekly, monthly, HH:MM, 6h",
-    ),
-    option(
-        "stdout_logfile_rotate_suffix",
-        "number",
-        "name of rotated files: number, timestamp",
-    ),
-    option(
-        "stdout_logfile_maxage",
-        "",
-        "remove rotated files that are older: 12h, 14d, 8w",
-    ),
-    option(
-        "stdout_logfile_maxtotal",
-        "",
-        "remove the oldest when all files have more: 1GB",
-    ),
-    option(
-        "stdout_logfile_compress",
-        "",
-        "compress rotated files: gzip, zstd",
-    ),
-    option(
-        "stdout_logfile_mode",
-        "",
-        "mode of new files, octal; default: 666 less the umask",
-    ),
-    option("stdout_logfile_owner", "", "owner of new files, user:group"),
-    option(
-        "stdout_on_full",
-        "block",
-        "while the log cannot be written: block the program, drop lines",
-    ),
-    option(
-        "stdout_capture_maxbytes",
-        "0",
-        "bytes kept between capture tags",
-    ),
-    option("stdout_events_enabled", "false", "emit PROCESS_LOG events"),
-    option("stdout_syslog", "false", "send each line to syslog"),
-    option(
-        "stdout_syslog_tag",
-        "",
-        "tag of its lines in a syslog or journald; default: the process",
-    ),
-    option(
-        "stdout_syslog_facility",
-        "user",
-        "facility of its lines: user, daemon, local0 to local7, …",
-    ),
-    option(
-        "stdout_syslog_format",
-        "",
-        "rfc3164 (default on this machine), rfc5424 (over a network)",
-    ),
-    option(
-        "stdout_format",
-        "raw",
-        "form of its lines: raw, prefix (time, name, stream), json",
-    ),
-    option(
-        "stdout_format_time",
-        "utc",
-        "time in prefix and json: utc, local",
-    ),
-    option(
-        "stderr_logfile",
-        "AUTO",
-        "file, AUTO or NONE; then, after a comma, /dev/stdout, journald, udp://host:port, …",
-    ),
-    option(
-        "stderr_logfile_maxbytes",
-        "50MB",
-        "rotate at this size; 0 = never by size",
-    ),
-    option(
-        "stderr_logfile_backups",
-        "10",
-        "rotated files to keep; no limit with maxage or maxtotal",
-    ),
-    option(
-        "stderr_logfile_rotate",
-        "",
-        "by the clock as well: hourly, daily, weekly, monthly, HH:MM, 6h",
-    ),
-    option(
-        "stderr_logfile_rotate_suffix",
-        "number",
-        "name of rotated files: number, timestamp",
-    ),
-    option(
-        "stderr_logfile_maxage",
-        "",
-        "remove rotated files that are older: 12h, 14d, 8w",
-    ),
-    option(
-        "stderr_logfile_maxtotal",
-        "",
-        "remove the oldest when all files have more: 1GB",
-    ),
-    option(
-        "stderr_logfile_compress",
-        "",
-        "compress rotated files: gzip, zstd",
-    ),
-    option(
-        "stderr_logfile_mode",
-        "",
-        "mode of new files, octal; default: 666 less the umask",
-    ),
-    option("stderr_logfile_owner", "", "owner of new files, user:group"),
-    option(
-        "stderr_on_full",
-        "block",
-        "while the log cannot be written: block the program, drop lines",
-    ),
-    option(
-        "stderr_capture_maxbytes",
-        "0",
-        "bytes kept between capture tags",
-    ),
-    option("stderr_events_enabled", "false", "emit PROCESS_LOG events"),
-    option("stderr_syslog", "false", "send each line to syslog"),
-    option(
-        "stderr_syslog_tag",
-        "",
-        "tag of its lines in a syslog or journald; default: the process",
-    ),
-    option(
-        "stderr_syslog_facility",
-        "user",
-        "facility of its lines: user, daemon, local0 to local7, …",
-    ),
-    option(
-        "stderr_syslog_format",
-        "",
-        "rfc3164 (default on this machine), rfc5424 (over a network)",
-    ),
-    option(
-        "stderr_format",
-        "raw",
-        "form of its lines: raw, prefix (time, name, stream), json",
-    ),
-    option(
-        "stderr_format_time",
-        "utc",
-        "time in prefix and json: utc, local",
-    ),
 ];
+
+const STDOUT_LOG: &[OptionInfo] = log_file!(
+    "stdout_logfile",
+    "AUTO",
+    "file, AUTO or NONE; then, after a comma, /dev/stdout, journald, udp://host:port, …"
+);
+const STDOUT: &[OptionInfo] = output!("stdout");
+const STDERR_LOG: &[OptionInfo] = log_file!(
+    "stderr_logfile",
+    "AUTO",
+    "file, AUTO or NONE; then, after a comma, /dev/stdout, journald, udp://host:port, …"
+);
+const STDERR: &[OptionInfo] = output!("stderr");
+
+/// `[program:x]`; the other program-like sections have these too.
+pub const PROGRAM: &[OptionInfo] = &joined::<
+    { PROCESS.len() + 2 * (STDOUT_LOG.len() + STDOUT.len()) },
+>(&[PROCESS, STDOUT_LOG, STDOUT, STDERR_LOG, STDERR]);
 
 /// What `[fcgi-program:x]` has besides.
 pub const FCGI: &[OptionInfo] = &[
@@ -376,7 +354,7 @@ pub const FCGI: &[OptionInfo] = &[
 
 /// What `[eventlistener:x]` has besides.
 pub const LISTENER: &[OptionInfo] = &[
-    option("events", "", "events to deliver"),
+    one_of(&EventType::NAMES, "events", "", "events to deliver"),
     option("buffer_size", "10", "undelivered events to keep"),
     option(
         "result_handler",
@@ -434,43 +412,23 @@ pub fn nearest_section(section: &str) -> Option<&'static str> {
     )
 }
 
-/// The value that was probably meant, for options with a closed list of them.
+/// The value that was probably meant, for options with a closed list of words.
 pub fn nearest_value(option: &str, typed: &str) -> Option<&'static str> {
-    const TRUTHS: &[&str] = &["true", "false"];
-    let fixed = match option {
-        "loglevel" => LEVELS,
-        "autorestart" => &["true", "false", "unexpected"],
-        "autostart" | "redirect_stderr" | "stopasgroup" | "killasgroup" | "essential"
-        | "nodaemon" | "silent" | "nocleanup" | "strip_ansi" => TRUTHS,
-        "events" => &EventType::NAMES,
-        "stdout_logfile_rotate" | "stderr_logfile_rotate" | "logfile_rotate" => {
-            &["hourly", "daily", "weekly", "monthly"]
-        }
-        "stdout_on_full" | "stderr_on_full" => &["block", "drop"],
-        "stdout_format" | "stderr_format" => &["raw", "prefix", "json"],
-        "stdout_syslog_format" | "stderr_syslog_format" => &["rfc3164", "rfc5424"],
-        "stdout_syslog_facility" | "stderr_syslog_facility" => destination::FACILITIES,
-        "stdout_format_time" | "stderr_format_time" => &["utc", "local"],
-        "stdout_logfile_rotate_suffix"
-        | "stderr_logfile_rotate_suffix"
-        | "logfile_rotate_suffix" => &["number", "timestamp"],
-        "stdout_logfile_compress" | "stderr_logfile_compress" | "logfile_compress" => {
-            &["gzip", "zstd", "none"]
-        }
-        "stopsignal" => return nearest(typed.trim_start_matches("SIG"), Signal::names()),
-        _ => return None,
-    };
-    let words = || fixed.iter().copied();
+    if option == "stopsignal" {
+        return nearest(typed.trim_start_matches("SIG"), Signal::names());
+    }
+    // Options of one name take the same words wherever they are.
+    let words = KINDS
+        .iter()
+        .flat_map(|(_, tables)| tables.iter().copied().flatten())
+        .find(|info| info.name == option)?
+        .words;
     typed
         .split(',')
         .map(str::trim)
-        .filter(|word| !words().any(|known| known.eq_ignore_ascii_case(word)))
-        .find_map(|word| nearest(word, words()))
+        .filter(|typed| !words.iter().any(|word| word.eq_ignore_ascii_case(typed)))
+        .find_map(|typed| nearest(typed, words.iter().copied()))
 }
-
-const LEVELS: &[&str] = &[
-    "critical", "error", "warn", "info", "debug", "trace", "blather",
-];
 
 /// The sections of docs/configuration.md that list every option, as Markdown tables.
 pub fn reference() -> String {
@@ -494,6 +452,7 @@ pub fn reference() -> String {
             name,
             default,
             help,
+            ..
         } in options
         {
             let default = match *default {

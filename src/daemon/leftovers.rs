@@ -24,7 +24,7 @@ use super::turn::Outcome;
 use crate::config::Policy;
 use crate::control::Answer;
 use crate::fleet::{self, Done, ProcessId, Report, Request, Selector, Stamp};
-use crate::launch::{self, Cgroup, Marks, Member, Push, Round};
+use crate::launch::{self, Cgroup, Marks, Push};
 use crate::ordered;
 
 impl Brain {
@@ -281,17 +281,22 @@ impl Brain {
         }
         let due = self.trees.all.iter_mut();
         let due = due.filter(|(_, tree)| tree.look_at.is_some_and(|at| at <= now));
-        let (ids, rounds): (Vec<ProcessId>, Vec<Round>) = due
-            .map(|(id, tree)| {
-                tree.look_at = None;
-                (*id, tree.round())
-            })
-            .unzip();
-        if ids.is_empty() {
-            return;
+        let (mut founds, mut rounds) = (Vec::new(), Vec::new());
+        for (id, tree) in due {
+            tree.look_at = None;
+            if tree.push == Push::Kill && !tree.members.is_empty() {
+                say(sentences::killing_tree(&tree.name, &named(&tree.members)));
+            }
+            founds.push(Found {
+                process: *id,
+                push: tree.push,
+                first: !std::mem::replace(&mut tree.seen, true),
+                members: Vec::new(),
+            });
+            rounds.push(tree.round());
         }
-        for (id, round) in ids.iter().zip(&rounds) {
-            self.say_what_is_done(*id, round);
+        if rounds.is_empty() {
+            return;
         }
         self.trees.looking = true;
         let (spared, found) = (self.spared(), self.trees.found.clone());
@@ -299,20 +304,14 @@ impl Brain {
             async move {
                 let sweep = move || launch::sweep(rounds, &spared);
                 let members = async_std::task::spawn_blocking(sweep).await;
+                for (found, members) in founds.iter_mut().zip(members) {
+                    found.members = members;
+                }
                 // Nobody listens any more only if the brain ends.
-                let _ = found.send(ids.into_iter().zip(members).collect()).await;
+                let _ = found.send(founds).await;
             }
             .boxed(),
         );
-    }
-
-    fn say_what_is_done(&self, id: ProcessId, round: &Round) {
-        if let Some(tree) = self.trees.all.get(&id)
-            && round.push == Push::Kill
-            && !tree.members.is_empty()
-        {
-            say(sentences::killing_tree(&tree.name, &named(&tree.members)));
-        }
     }
 
     /// Our own processes, and programs that run.
@@ -324,37 +323,42 @@ impl Brain {
     }
 
     /// What a round found.
-    pub(super) fn hear_trees(&mut self, found: Found) {
+    pub(super) fn hear_trees(&mut self, founds: Vec<Found>) {
         self.trees.looking = false;
-        for (id, members) in found {
-            self.hear_tree(id, members);
+        for found in founds {
+            self.hear_tree(found);
         }
         self.end_after_trees();
     }
 
-    fn hear_tree(&mut self, id: ProcessId, members: Vec<Member>) {
-        let now = self.now.stamp;
+    fn hear_tree(&mut self, found: Found) {
+        let (id, now) = (found.process, self.now.stamp);
         let Some(tree) = self.trees.all.get_mut(&id) else {
             return;
         };
         for member in &tree.members {
             self.deaths.forget(&member.living);
         }
-        let before = named(&tree.members);
-        tree.members = members;
+        tree.members = found.members;
+        let names = named(&tree.members);
+        if found.first && !tree.members.is_empty() {
+            match found.push {
+                Push::Look => say(sentences::left_behind(&tree.name, &names)),
+                Push::Ask => say(sentences::ending_tree(&tree.name, &names)),
+                Push::Kill => {}
+            }
+        }
         // Its number may be another's once nobody is left of its group.
         if tree.members.is_empty() {
             tree.marks.leader = None;
         }
         if tree.look_at.is_some() {
-            // Its aim is another one since the round began.
+            // Something else is wanted since the round began.
             return;
         }
         if tree.push == Push::Kill {
             tree.give_up_at.get_or_insert(now.after(KILLED_TIME));
         }
-        let first = !std::mem::replace(&mut tree.seen, true);
-        let names = named(&tree.members);
         let (aim, push) = (tree.aim, tree.push);
         match next(push, tree.members.len(), now, tree.give_up_at) {
             Next::Wait(until) => tree.look_at = Some(until),
@@ -375,13 +379,6 @@ impl Brain {
                     "watching pid {}: {error}",
                     member.living.pid
                 )));
-            }
-        }
-        if !names.is_empty() && (first || names != before) {
-            match push {
-                Push::Look if first => say(sentences::left_behind(&tree.name, &names)),
-                Push::Ask if first => say(sentences::ending_tree(&tree.name, &names)),
-                _ => {}
             }
         }
         if done {

@@ -53,7 +53,7 @@ pub struct Tree {
     pub(super) push: Push,
     pub(super) marks: Marks,
     pub(super) members: Vec<Member>,
-    /// It was looked at since its aim is what it is.
+    /// A round was begun since its aim is what it is.
     pub(super) seen: bool,
     /// When it is to be looked at, by itself.
     pub(super) look_at: Option<Stamp>,
@@ -74,8 +74,15 @@ pub(super) enum Next {
     Wait(Stamp),
 }
 
-/// Who was found in which tree.
-pub type Found = Vec<(ProcessId, Vec<Member>)>;
+/// What a round did, and who was there.
+#[derive(Debug)]
+pub struct Found {
+    pub(super) process: ProcessId,
+    pub(super) push: Push,
+    /// It was the first one with this aim.
+    pub(super) first: bool,
+    pub(super) members: Vec<Member>,
+}
 
 /// Trees of programs whose main process has ended.
 #[derive(Debug)]
@@ -86,9 +93,9 @@ pub struct Trees {
     cgroups: Option<Cgroups>,
     /// A round is under way.
     pub(super) looking: bool,
-    pub(super) found: Sender<Found>,
+    pub(super) found: Sender<Vec<Found>>,
     /// What rounds found.
-    pub founds: Receiver<Found>,
+    pub founds: Receiver<Vec<Found>>,
     /// The end of the daemon waits for trees.
     pub(super) leaving: Option<Outcome>,
 }

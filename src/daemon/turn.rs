@@ -45,7 +45,7 @@ enum Woken {
     Report(PlaneReport),
     Question(Question),
     Listeners,
-    Trees(Found),
+    Trees(Vec<Found>),
     Address(addresses::Found),
     Deadline,
 }

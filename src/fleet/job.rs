@@ -15,8 +15,8 @@ use super::event::{
     Action, Cause, Change, Done, Refusal, Report, SpawnFailure, SpawnFailureKind, Ticket,
 };
 use super::name::{ProcessId, ProcessName};
-use super::process::EXITED_TOO_QUICKLY;
 use super::state::State;
+use super::steps::EXITED_TOO_QUICKLY;
 
 /// What a job waits for, of one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

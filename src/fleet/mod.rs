@@ -25,6 +25,7 @@ mod roster;
 pub mod selection;
 pub mod snapshot;
 pub mod state;
+pub mod steps;
 mod update;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -41,9 +42,9 @@ pub use state::*;
 
 use ending::Ending;
 use job::Jobs;
-use process::Input;
 use restart::{Round, Rounds};
 use roster::Roster;
+use steps::Input;
 use update::{Quiet, Update};
 
 /// While leaving, those that still live are named this often.

@@ -11,10 +11,11 @@ use super::Fleet;
 use super::event::{Action, Cause, Done, GroupPolicy, Moment, Refusal, Report, Request, Ticket};
 use super::job::{Awaited, Part};
 use super::name::{ProcessId, Selector};
-use super::process::{Input, Process};
+use super::process::Process;
 use super::restart::Round;
 use super::selection::Selected;
 use super::state::State;
+use super::steps::Input;
 use crate::config::Signal;
 
 /// One request being carried out.

@@ -22,8 +22,9 @@ use super::event::{
     Action, Cause, Changes, Done, GroupPolicy, Moment, Refusal, Report, Revision, Ticket,
 };
 use super::name::ProcessId;
-use super::process::{Input, Process};
+use super::process::Process;
 use super::state::State;
+use super::steps::Input;
 use crate::config::Policy;
 use crate::ordered;
 

@@ -2,7 +2,7 @@
 
 use appctl::config::{Autorestart, Policy, Signal};
 use appctl::fleet::pace::{BURST, INTERVAL};
-use appctl::fleet::process::KILL_INTERVAL;
+use appctl::fleet::steps::KILL_INTERVAL;
 use appctl::fleet::*;
 
 use crate::scene::{Scene, answers, effects, group, policy, program};
