@@ -408,7 +408,7 @@ setInterval(() => { if (!document.hidden) processes.forEach(tick); }, 1000);
 
 // The log
 
-const log = { path: "", reader: null, partial: "", paused: false, waiting: [], atEnd: true };
+const log = { hash: "", path: "", reader: null, partial: "", paused: false, waiting: [], atEnd: true };
 const ESCAPES = /\u001b(?:\[[0-?]*[ -\/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-Z\\-_])/g;
 // Control characters, and those that reorder what is read.
 const ODD = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
@@ -535,6 +535,7 @@ function showLog(name, channel) {
       channels.append(button);
     }
   }
+  log.hash = location.hash;
   const dialog = $("log");
   if (!dialog.open) dialog.showModal();
   $("lines").focus();
@@ -555,11 +556,13 @@ function route() {
   if ($("log").open) $("log").close();
 }
 
+// This comes a moment later: by then another log may be asked for, or shown.
 $("log").addEventListener("close", () => {
+  if ($("log").open) return;
   if (log.reader) log.reader.abort();
   log.reader = null;
   $("lines").replaceChildren();
-  if (location.hash) history.pushState(null, "", location.pathname + location.search);
+  if (location.hash === log.hash) history.pushState(null, "", location.pathname + location.search);
 });
 $("close").addEventListener("click", () => $("log").close());
 $("pause").addEventListener("click", () => setPaused(!log.paused));
