@@ -8,7 +8,7 @@ use lab::{Lab, wait_for};
 use serde_json::{Value, json};
 
 const PROGRAMS: &str = "[program:a]\ncommand=/bin/cat\nstdout_logfile=@D@/a.log\n\
-    [program:off]\ncommand=/bin/sh -c 'exit 3'\nautostart=false\nstartretries=0\nstdout_logfile=NONE\n\
+    [program:off]\ncommand=/bin/sh -c 'exit 3'\nautostart=false\nstartretries=0\nstartsecs=60\nstdout_logfile=NONE\n\
     [program:gone]\ncommand=@D@/no-such-file\nautostart=false\n\
     [program:w]\ncommand=/bin/sleep 1000\nnumprocs=2\n\
     process_name=%(program_name)s_%(process_num)d\n";

@@ -111,8 +111,8 @@ fn quick_failures_back_off_and_end_in_fatal() {
     let lab = Lab::new();
     lab.script("crash", "date +%s%N >> @D@/$1; exit 7");
     let lab = lab.started(
-        "[program:two]\ncommand=@D@/crash two\nstartretries=2\n\
-         [program:none]\ncommand=@D@/crash none\nstartretries=0\n",
+        "[program:two]\ncommand=@D@/crash two\nstartretries=2\nstartsecs=60\n\
+         [program:none]\ncommand=@D@/crash none\nstartretries=0\nstartsecs=60\n",
     );
     lab.wait_state("none", "FATAL");
     lab.wait_state("two", "FATAL");
@@ -166,7 +166,7 @@ fn start_answers_only_after_startsecs() {
     // Without this: scripts go on while the program they need has already crashed.
     let lab = Lab::with(
         "[program:a]\ncommand=/bin/sleep 1000\nstartsecs=2\nautostart=false\n\
-         [program:quick]\ncommand=/bin/true\nstartretries=0\nautostart=false\n",
+         [program:quick]\ncommand=/bin/true\nstartretries=0\nstartsecs=60\nautostart=false\n",
     );
     let begin = Instant::now();
     lab.expect("start a", 0, "a: started\n");
