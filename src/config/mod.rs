@@ -14,6 +14,7 @@ mod environment;
 mod event_type;
 mod expand;
 mod fake;
+mod fast_cgi;
 mod files;
 mod glob;
 mod groups;

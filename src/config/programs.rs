@@ -1,17 +1,18 @@
 //! `[program:x]`, `[fcgi-program:x]` and `[eventlistener:x]`: each section becomes processes.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::destination::{self, Destination, SyslogStyle};
 use super::environment;
 use super::event_type::EventType;
+use super::fast_cgi;
 use super::ini::Section;
 use super::logfile;
 use super::model::{
-    Autorestart, FastCgiConfig, FormatTime, GroupKind, LaunchConfig, LineFormat, ListenerConfig,
-    LogTarget, OnFull, OutputForm, Policy, ProcessConfig, Signal, StreamConfig,
+    Autorestart, FormatTime, GroupKind, LaunchConfig, LineFormat, ListenerConfig, LogTarget,
+    OnFull, OutputForm, Policy, ProcessConfig, Signal, StreamConfig,
 };
 use super::reader::{Reader, Scope};
 use super::value::{self, Refused};
@@ -98,7 +99,7 @@ pub(super) fn program<'a>(
     scope.suffixed = false;
     let kind = match prefix {
         "fcgi-program" => {
-            let socket = fast_cgi(reader, &scope);
+            let socket = fast_cgi::read(reader, &scope);
             GroupKind::FastCgi(BTreeMap::from([(name.clone(), socket)]))
         }
         "eventlistener" => GroupKind::EventListener(listener(reader, &scope)),
@@ -311,95 +312,6 @@ fn stream<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, channel: &str) -> Stre
         reader.warn_as(scope, &option, message, theirs);
     }
     stream
-}
-
-fn fast_cgi<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> FastCgiConfig {
-    let host = reader.host;
-    let name = &scope.section.name;
-    if reader.entry(scope, "socket").is_none() {
-        reader.refuse(
-            scope,
-            "socket",
-            &format!("[{name}] section requires a \"socket\" line"),
-            "",
-        );
-    }
-    let socket = reader.read(scope, "socket", String::new(), |text| {
-        let good = match (text.strip_prefix("unix://"), text.strip_prefix("tcp://")) {
-            (Some(path), _) => path.starts_with('/'),
-            (None, Some(address)) => is_address(address),
-            (None, None) => false,
-        };
-        if !good {
-            return Err(Refused {
-                words: format!("Bad socket format {text} in [{name}] socket"),
-                expected: "unix:///absolute/path or tcp://host:port",
-            });
-        }
-        let path = text.strip_prefix("unix://").map(Path::new);
-        let directory = path.and_then(Path::parent);
-        match directory.is_none_or(|directory| host.is_dir(directory)) {
-            true => Ok(text.to_owned()),
-            // Supervisor finds out by making it.
-            false => Err(Refused {
-                words: format!(
-                    "Could not create FastCGI socket {text}: [Errno 2] No such file or directory"
-                ),
-                expected: "a path in a directory that exists",
-            }),
-        }
-    });
-    let backlog = reader.read(
-        scope,
-        "socket_backlog",
-        None,
-        |text| match value::integer(text)? {
-            number @ 1..=65_535 => Ok(u32::try_from(number).ok()),
-            number => Err(Refused {
-                words: format!("Invalid socket_backlog value {number}"),
-                expected: "1 to 65535",
-            }),
-        },
-    );
-    let owner = reader.read(scope, "socket_owner", None, |text| {
-        let (uid, gid) = value::owner(host, text).map_err(|refused| Refused {
-            words: format!("Invalid socket_owner value {text}"),
-            ..refused
-        })?;
-        Ok(uid.map(|uid| (uid, gid)))
-    });
-    let of_file = ["socket_owner", "socket_mode"]
-        .into_iter()
-        .find(|option| reader.entry(scope, option).is_some());
-    if let Some(option) = of_file.filter(|_| socket.starts_with("tcp://")) {
-        let words = format!(
-            "socket_owner and socket_mode params should only be used with a Unix domain socket in \
-             [{name}] socket"
-        );
-        reader.refuse(scope, option, &words, "");
-    }
-    let mode = reader.read(scope, "socket_mode", 0o700, |text| {
-        value::octal(text).map_err(|refused| Refused {
-            words: format!("Invalid socket_mode value {text}"),
-            ..refused
-        })
-    });
-    FastCgiConfig {
-        socket,
-        backlog,
-        owner,
-        mode,
-    }
-}
-
-/// `host:port`; a host without colons, or one in brackets.
-fn is_address(address: &str) -> bool {
-    let Some((host, port)) = address.rsplit_once(':') else {
-        return false;
-    };
-    let bracketed = host.starts_with('[') && host.ends_with(']');
-    let named = !host.is_empty() && (bracketed || !host.contains([':', '/', ' ']));
-    named && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 fn listener<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> ListenerConfig {

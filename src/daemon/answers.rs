@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use async_std::channel::{Sender, unbounded};
 use futures_lite::FutureExt;
 
+use super::trees::Awaited;
 use crate::control::{Answer, Failure, LogDone};
 use crate::fleet::{Refusal, Report, Ticket};
 use crate::logs::StreamId;
@@ -91,10 +92,16 @@ impl Answers {
 /// A way back that never makes the turn wait, for an answer is as long as there are processes: a
 /// task of its own waits for the session instead.
 pub(super) fn unhurried(reply: Sender<Answer>) -> Sender<Answer> {
+    unhurried_after(reply, Awaited::default())
+}
+
+/// The same, for an answer whose parts wait for the end of trees as well.
+pub(super) fn unhurried_after(reply: Sender<Answer>, mut trees: Awaited) -> Sender<Answer> {
     let (soon, waiting) = unbounded();
     async_std::task::spawn(
         async move {
-            while let Ok(answer) = waiting.recv().await {
+            while let Ok(mut answer) = waiting.recv().await {
+                trees.before(&mut answer).await;
                 if reply.send(answer).await.is_err() {
                     break;
                 }

@@ -9,21 +9,24 @@
 //! Must never: touch the tree of a program with `stop_tree=false`, nor hold back the news of an end
 //! that nobody asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 
-use async_std::channel::{Receiver, Sender, bounded, unbounded};
+use async_std::channel::{Receiver, Sender, bounded};
 use futures_lite::FutureExt;
 
+use super::answers::unhurried_after;
 use super::brain::Brain;
 use super::options::Personality;
 use super::processes::{Parent, Process};
 use super::sentences::{self, say};
-use super::trees::{Aim, Found, KILLED_TIME, Next, OF_TREE, Tree, first_push, named, next};
+use super::trees::{
+    Aim, Awaited, Found, KILLED_TIME, Next, OF_TREE, Tree, first_push, named, next,
+};
 use super::turn::Outcome;
 use crate::config::Policy;
 use crate::control::Answer;
-use crate::fleet::{self, Done, ProcessId, Report, Request, Selector, Stamp};
+use crate::fleet::{self, ProcessId, Request, Selector, Stamp};
 use crate::launch::{self, Cgroup, Marks, Push};
 use crate::ordered;
 
@@ -149,7 +152,7 @@ impl Brain {
         wait: bool,
         reply: Sender<Answer>,
     ) {
-        let mut left = BTreeMap::new();
+        let mut left = Awaited::default();
         for id in self
             .fleet
             .select(&selectors)
@@ -158,13 +161,12 @@ impl Brain {
             .flatten()
         {
             if let Some((name, gone)) = self.clear_tree(id) {
-                left.insert(name, gone);
+                left.0.insert(name, gone);
             }
         }
-        let reply = if wait {
-            after_trees(reply, left)
-        } else {
-            reply
+        let reply = match wait && !left.0.is_empty() {
+            true => unhurried_after(reply, left),
+            false => reply,
         };
         self.ask_fleet(Request::Stop { selectors, wait }, Some(reply));
     }
@@ -418,41 +420,4 @@ impl Brain {
             }
         }
     }
-}
-
-/// A way back on which the news of a stop waits for what these programs left behind: it is what was
-/// stopped of them.
-fn after_trees(
-    reply: Sender<Answer>,
-    mut left: BTreeMap<String, Receiver<Infallible>>,
-) -> Sender<Answer> {
-    if left.is_empty() {
-        return reply;
-    }
-    let (sooner, answers) = unbounded();
-    async_std::task::spawn(
-        async move {
-            while let Ok(mut answer) = answers.recv().await {
-                match &mut answer {
-                    Answer::Report(Report { subject, result }) => {
-                        if let Some(gone) = left.remove(subject) {
-                            let _ = gone.recv().await;
-                            *result = Ok(Done::Stopped);
-                        }
-                    }
-                    Answer::Done => {
-                        for gone in left.values() {
-                            let _ = gone.recv().await;
-                        }
-                    }
-                    _ => {}
-                }
-                if reply.send(answer).await.is_err() {
-                    break;
-                }
-            }
-        }
-        .boxed(),
-    );
-    sooner
 }

@@ -1,6 +1,8 @@
 //! Answers what clients ask: from the tables at once, or by a request to the fleet whose reports
 //! come back under a ticket.
 
+use std::path::PathBuf;
+
 use async_std::channel::Sender;
 
 use super::answers::{Asker, fail, refused, send, unhurried, value};
@@ -11,10 +13,12 @@ use super::sentences::how_it_ended_and_why;
 use super::status::{Facts, description};
 use crate::config::MainLogTarget;
 use crate::control::{
-    Answer, Ask, DaemonState, DaemonView, Failure, LogDone, LogView, ProcessView, Question,
+    Answer, Ask, Channel, DaemonState, DaemonView, Failure, LogDone, LogView, ProcessView, Question,
 };
 use crate::events;
-use crate::fleet::{Event, ExitStatus, ProcessId, Refusal, Request, Selected, Selector, Ticket};
+use crate::fleet::{
+    Event, ExitStatus, ProcessId, ProcessName, Refusal, Request, Selected, Selector, Ticket,
+};
 use crate::logs::StreamId;
 
 impl Brain {
@@ -72,18 +76,13 @@ impl Brain {
             Ask::Rotate(selectors) => self.do_to_logs(LogDone::Rotated, &selectors, reply),
             Ask::RotateMain => self.do_to_streams(LogDone::Rotated, &[MAIN_LOG], reply),
             Ask::LogOf { name, channel } => {
-                let found = self.select_process(&Selector::Process(name));
-                let file = found
-                    .and_then(|process| process.file(channel).cloned().ok_or(Failure::NoLogFile));
+                let file = self.log_of(name, channel);
                 send(&reply, file.map_or_else(Answer::Failed, Answer::Log));
             }
             Ask::Logs(selectors) => self.answer_logs(&selectors, &reply),
             Ask::MainLog => {
-                let answer = match &self.configuration.supervisord.logfile {
-                    MainLogTarget::File(path) => Answer::Log(path.clone()),
-                    _ => Answer::Failed(Failure::NoLogFile),
-                };
-                send(&reply, answer);
+                let file = self.main_log();
+                send(&reply, file.map_or_else(Answer::Failed, Answer::Log));
             }
             Ask::Stdin { name, bytes } => {
                 let written = self.write_stdin(&name, &bytes);
@@ -251,13 +250,25 @@ impl Brain {
             ended: of_fleet.exit_status().map_or_else(String::new, |status| {
                 how_it_ended_and_why(status, held.circumstances.out_of_memory)
             }),
-            stdout_logfile: file(crate::control::Channel::Stdout),
-            stderr_logfile: file(crate::control::Channel::Stderr),
+            stdout_logfile: file(Channel::Stdout),
+            stderr_logfile: file(Channel::Stderr),
             log_trouble: held.trouble(),
             left_behind: self.trees.left_behind(id),
             disabled: !self.history.is_enabled(&held.name),
             spawn_error,
         })
+    }
+
+    fn log_of(&self, name: ProcessName, channel: Channel) -> Result<PathBuf, Failure> {
+        let process = self.select_process(&Selector::Process(name))?;
+        process.file(channel).cloned().ok_or(Failure::NoLogFile)
+    }
+
+    fn main_log(&self) -> Result<PathBuf, Failure> {
+        match &self.configuration.supervisord.logfile {
+            MainLogTarget::File(path) => Ok(path.clone()),
+            _ => Err(Failure::NoLogFile),
+        }
     }
 
     fn select_process(&self, selector: &Selector) -> Result<&Process, Failure> {

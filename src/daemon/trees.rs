@@ -10,7 +10,8 @@ use async_std::channel::{Receiver, Sender, bounded};
 
 use super::turn::Outcome;
 use crate::config::{Policy, Signal};
-use crate::fleet::{ProcessId, Stamp};
+use crate::control::Answer;
+use crate::fleet::{Done, ProcessId, Report, Stamp};
 use crate::launch::{self, Cgroup, Cgroups, Marks, Member, Membership, Push, Round};
 use crate::ordered;
 
@@ -44,6 +45,31 @@ pub(super) enum Aim {
 
 /// Somebody who waits until nothing needs to be waited for any more: told by being dropped.
 pub(super) type Waiter = Sender<Infallible>;
+
+/// Trees whose end the news of a stop waits for, by the name of their program.
+#[derive(Default)]
+pub(super) struct Awaited(pub(super) BTreeMap<String, Receiver<Infallible>>);
+
+impl Awaited {
+    /// Waits for those that this part of the answer tells of. What was stopped of such a program is
+    /// what it left behind.
+    pub(super) async fn before(&mut self, answer: &mut Answer) {
+        match answer {
+            Answer::Report(Report { subject, result }) => {
+                if let Some(gone) = self.0.remove(subject) {
+                    let _ = gone.recv().await;
+                    *result = Ok(Done::Stopped);
+                }
+            }
+            Answer::Done => {
+                for gone in self.0.values() {
+                    let _ = gone.recv().await;
+                }
+            }
+            _ => {}
+        }
+    }
+}
 
 /// The tree of a program whose main process has ended.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use hyper::StatusCode;
 
 use super::asking::Asking;
 use super::reply::{self, Reply, refusal};
-use crate::control::measures::{Measures, ProcessMeasures, TURN_BOUNDS};
+use crate::control::measures::{Measures, ProcessMeasures, TURN_BOUNDS, TurnTimes};
 use crate::control::{Answer, Ask};
 use crate::fleet::{ExitStatus, State};
 use crate::launch::ProcessStat;
@@ -217,9 +217,14 @@ fn of_the_daemon(text: &mut Exposition, measures: &Measures, brain: i32, stats: 
             stat.cpu().as_secs_f64()
         );
     }
+    of_turns(text, &measures.turns);
+    of_events(text, measures);
+    of_logs(text, measures);
+}
+
+fn of_turns(text: &mut Exposition, turns: &TurnTimes) {
     let name = "appctl_turn_seconds";
     text.family(name, "histogram", "How long the daemon's turns took.");
-    let turns = &measures.turns;
     let mut within = 0;
     for (bound, count) in TURN_BOUNDS.iter().zip(turns.within) {
         within += count;
@@ -235,6 +240,9 @@ fn of_the_daemon(text: &mut Exposition, measures: &Measures, brain: i32, stats: 
     let name = "appctl_turn_longest_seconds";
     text.family(name, "gauge", "The longest of the daemon's turns.");
     line!(text, "{name} {}", turns.longest.as_secs_f64());
+}
+
+fn of_events(text: &mut Exposition, measures: &Measures) {
     let name = "appctl_events";
     text.family(
         name,
@@ -249,6 +257,9 @@ fn of_the_daemon(text: &mut Exposition, measures: &Measures, brain: i32, stats: 
         let pool = quoted(pool);
         line!(text, "{name}_total{{pool=\"{pool}\"}} {count}");
     }
+}
+
+fn of_logs(text: &mut Exposition, measures: &Measures) {
     let name = "appctl_main_log_bytes";
     text.family(name, "counter", "Bytes of the main log.");
     line!(text, "{name}_total {}", measures.main_log_bytes);

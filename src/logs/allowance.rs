@@ -19,6 +19,10 @@ const SURVEY_SHARE: u32 = 4;
 /// With less room than this a stream takes one chunk at a time, so as not to take what is not its.
 const TIGHT_MAX: u64 = 1 << 20;
 
+/// Room that is taken for certain where a survey found it, though much was written meanwhile: for those
+/// who write little, and a part of the reserve at most.
+const CERTAIN_MAX: u64 = 32 << 10;
+
 /// While something is written, at most: others use the disk as well.
 const SURVEY_MAX: Duration = Duration::from_secs(5);
 
@@ -97,7 +101,10 @@ impl Allowance {
         self.outlook = outlook;
         let unseen = self.written.saturating_sub(self.outlook.seen);
         for room in &mut self.outlook.rooms {
-            room.left = room.left.saturating_sub(unseen);
+            // Some of it is in what was found, and the more of it the longer the survey took. That
+            // nothing may be left must not be why those drop who want next to nothing.
+            let certain = room.left.min(room.reserve / 32).min(CERTAIN_MAX);
+            room.left = room.left.saturating_sub(unseen).max(certain);
         }
         self.is_vain = !self.outlook.has_helped && self.outlook.rooms.iter().any(Room::is_short);
         self.took = self
@@ -214,6 +221,20 @@ mod tests {
             Instant::now(),
         );
         assert_eq!(allowance.withholds(loud), None);
+    }
+
+    #[test]
+    fn what_a_slow_survey_may_have_seen_holds_up_the_loud_alone() {
+        let [loud, quiet] = [StreamId(1), StreamId(2)];
+        let mut allowance = Allowance::default();
+        allowance.took(loud, 500, 500);
+        allowance.took(quiet, 2, 2);
+        // It had just begun to look when they wrote.
+        allowance.surveyed(outlook(120), Instant::now());
+        let found = [loud, quiet].map(|stream| allowance.withholds(stream));
+        assert_eq!(found, [Some(TOTAL), None]);
+        allowance.surveyed(outlook(0), Instant::now());
+        assert_eq!(allowance.withholds(quiet), Some(TOTAL), "nothing is left");
     }
 
     #[test]

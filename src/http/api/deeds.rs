@@ -171,49 +171,7 @@ async fn outcome(asking: &Asking, ask: Ask) -> Answered {
                 outcome.problem = Some((&failure).into());
                 break;
             }
-            Ok(Answer::Report(report)) => outcome.results.push(Item {
-                name: report.subject,
-                done: report.result.as_ref().ok().map(|done| done_word(*done)),
-                problem: report.result.as_ref().err().map(Problem::from),
-            }),
-            Ok(Answer::LogReport { name, result }) => outcome.results.push(Item {
-                name: name.to_string(),
-                done: result.as_ref().ok().map(|done| log_done_word(*done)),
-                problem: result.as_ref().err().map(Problem::from),
-            }),
-            Ok(Answer::Enabled { name, enabled }) => outcome.results.push(Item {
-                name: name.to_string(),
-                done: Some(if enabled { "enabled" } else { "disabled" }),
-                problem: None,
-            }),
-            Ok(Answer::Difference { group, kind }) => outcome.differences.push(Difference {
-                group,
-                change: match kind {
-                    DifferenceKind::Available => "available",
-                    DifferenceKind::Changed => "changed",
-                    DifferenceKind::Disappeared => "disappeared",
-                },
-            }),
-            Ok(Answer::Planned { subject, deed }) => {
-                outcome.plan.get_or_insert_default().push(Planned {
-                    name: subject,
-                    deed: deed_word(deed),
-                    options: Vec::new(),
-                });
-            }
-            // They come behind what they are the reason for.
-            Ok(Answer::Different(view)) => {
-                if let Some(planned) = outcome.plan.iter_mut().flatten().next_back() {
-                    planned.options.push(Different {
-                        option: view.option,
-                        old: view.old,
-                        new: view.new,
-                        place: view.place,
-                    });
-                }
-            }
-            Ok(Answer::Diagnostic(text)) => outcome.diagnostics.push(text),
-            Ok(_) => {}
+            Ok(answer) => outcome.note(answer),
             Err(_) => {
                 let text = "the daemon ended before it had answered";
                 return Err(Trouble::new(Code::Failed, text));
@@ -224,6 +182,55 @@ async fn outcome(asking: &Asking, ask: Ask) -> Answered {
 }
 
 impl Outcome {
+    /// Takes in one item of an answer.
+    fn note(&mut self, answer: Answer) {
+        match answer {
+            Answer::Report(report) => self.results.push(Item {
+                name: report.subject,
+                done: report.result.as_ref().ok().map(|done| done_word(*done)),
+                problem: report.result.as_ref().err().map(Problem::from),
+            }),
+            Answer::LogReport { name, result } => self.results.push(Item {
+                name: name.to_string(),
+                done: result.as_ref().ok().map(|done| log_done_word(*done)),
+                problem: result.as_ref().err().map(Problem::from),
+            }),
+            Answer::Enabled { name, enabled } => self.results.push(Item {
+                name: name.to_string(),
+                done: Some(if enabled { "enabled" } else { "disabled" }),
+                problem: None,
+            }),
+            Answer::Difference { group, kind } => self.differences.push(Difference {
+                group,
+                change: match kind {
+                    DifferenceKind::Available => "available",
+                    DifferenceKind::Changed => "changed",
+                    DifferenceKind::Disappeared => "disappeared",
+                },
+            }),
+            Answer::Planned { subject, deed } => {
+                self.plan.get_or_insert_default().push(Planned {
+                    name: subject,
+                    deed: deed_word(deed),
+                    options: Vec::new(),
+                });
+            }
+            // They come behind what they are the reason for.
+            Answer::Different(view) => {
+                if let Some(planned) = self.plan.iter_mut().flatten().next_back() {
+                    planned.options.push(Different {
+                        option: view.option,
+                        old: view.old,
+                        new: view.new,
+                        place: view.place,
+                    });
+                }
+            }
+            Answer::Diagnostic(text) => self.diagnostics.push(text),
+            _ => {}
+        }
+    }
+
     /// OK if everything was done, else what HTTP calls the first trouble.
     fn status(&self) -> StatusCode {
         let of_items = self.results.iter().filter_map(|item| item.problem.as_ref());
