@@ -60,6 +60,57 @@ fn a_full_disk_drops_whole_lines_where_that_is_wanted_and_counts_them() {
 }
 
 #[test]
+fn what_a_killed_brain_had_dropped_is_counted_to_the_byte() {
+    // Without this: a brain that dies, or is upgraded, while a disk is full takes the count of what
+    // is missing with it.
+    ours_only!();
+    for format in ["raw", "prefix"] {
+        let lab = Lab::new();
+        let Some(disk) = SmallDisk::mount(&lab.path("small"), "64k") else {
+            return;
+        };
+        lab.script(
+            "flood",
+            "seq 1 100000; touch @D@/full; i=100000; while [ ! -e @D@/stop ]; do seq $((i+1)) $((i+5000)); i=$((i+5000)); done; \
+             while [ ! -e @D@/more ]; do sleep 0.02; done; seq $((i+1)) $((i+10)); echo $((i+10)) >@D@/last; exec sleep 1000",
+        );
+        let lab = lab.started(&format!(
+            "[program:a]\ncommand=@D@/flood\nstdout_logfile=@D@/small/a.log\nstdout_on_full=drop\nstdout_format={format}\n"
+        ));
+        lab.wait_file("full");
+        let dropping = |lab: &Lab| {
+            lab.appctl("status --json a")
+                .out
+                .contains(" bytes) dropped")
+        };
+        for _ in 0..5 {
+            // In the middle of dropping, wherever that may be.
+            let (_, brain) = lab.keeper_and_brain();
+            lab.until("it drops", dropping);
+            lab::signal(brain, "KILL");
+            lab.until("another one has begun", |lab| {
+                lab.keeper_and_brain().1 != brain
+            });
+        }
+        lab.until("it drops", dropping);
+        lab.write("stop", "");
+        disk.grow();
+        lab.until("it is written again", |lab| {
+            let last = lab.main_log().lines().last().unwrap_or_default().to_owned();
+            last.contains("is written again; ")
+        });
+        lab.write("more", "");
+        lab.wait_text("last", "\n");
+        let last = lab.read("last").trim().to_owned();
+        lab.wait_text("small/a.log", &format!("{last}\n"));
+        let text = lab.read("small/a.log");
+        Tally::assert_bytes_accounted(&text, last.parse().unwrap(), format == "raw");
+        let tail = text.lines().last().unwrap().rsplit("| ").next();
+        assert_eq!(tail, Some(last.as_str()), "{format}");
+    }
+}
+
+#[test]
 fn a_program_that_ends_while_its_log_is_full_leaves_word_of_it() {
     // Without this: the last words of a crashed program are missing without a trace.
     ours_only!();

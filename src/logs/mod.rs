@@ -21,6 +21,7 @@ mod format;
 mod line_end;
 mod lines;
 mod link;
+mod losses;
 pub mod mainlog;
 mod merge;
 mod message;

@@ -312,15 +312,12 @@ impl Stream {
     }
 
     /// Where the next byte goes; nowhere in particular if the target cannot be cut.
-    fn place(&mut self, now: Now) -> Result<Place, Failure> {
-        let offset = self.sink.end(now).map_err(Failure::of("open"))?;
-        if self.sink.kind() != Kind::Regular {
-            return Ok(Place::default());
-        }
-        let stat = rustix::fs::fstat(self.sink.file());
-        let stat = stat.map_err(|error| Failure::of("open")(error.into()))?;
-        let inode = stat.st_ino;
-        Ok(Place { inode, offset })
+    pub(super) fn place(&mut self, now: Now) -> Result<Place, Failure> {
+        let extent = self.sink.extent(now).map_err(Failure::of("open"))?;
+        Ok(Place {
+            inode: extent.inode,
+            offset: extent.size,
+        })
     }
 
     pub(super) fn write_buffer(&mut self, now: Now) -> Result<(), Failure> {
@@ -359,7 +356,7 @@ impl Stream {
 }
 
 /// Reads exactly `count` bytes that are known to be there.
-pub(super) fn take(source: &OwnedFd, count: usize) -> io::Result<Vec<u8>> {
+fn take(source: &OwnedFd, count: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; count];
     let mut taken = 0;
     while taken < count {

@@ -12,11 +12,28 @@ const REST_MAX: usize = 64 * 1024;
 /// How much was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
-    lines: u64,
-    bytes: u64,
+    /// Lines that have begun.
+    pub lines: u64,
+    /// Bytes of them.
+    pub bytes: u64,
 }
 
 impl Tally {
+    /// So much.
+    pub fn new(lines: u64, bytes: u64) -> Tally {
+        Tally { lines, bytes }
+    }
+
+    /// Counts these bytes as well; `goes_on`: they go on with a line that was counted before.
+    pub fn count(&mut self, bytes: &[u8], goes_on: bool) {
+        let Some((_, before)) = bytes.split_last() else {
+            return;
+        };
+        let ends = before.iter().filter(|byte| **byte == b'\n').count();
+        self.lines += u64::from(!goes_on) + ends as u64;
+        self.bytes += bytes.len() as u64;
+    }
+
     /// Whether anything was.
     pub fn is_lossy(self) -> bool {
         self.bytes > 0
@@ -53,6 +70,8 @@ pub struct Shed {
     is_torn: bool,
     /// The source of which a part of a line is dropped, so that the rest has to follow it.
     cuts: Option<u64>,
+    /// Such a source is still to come: a predecessor dropped a part of its line.
+    expects: bool,
 }
 
 impl Shed {
@@ -65,6 +84,30 @@ impl Shed {
             rest: 0,
             is_torn: false,
             cuts: None,
+            expects: false,
+        }
+    }
+
+    /// What a predecessor has dropped. `is_torn`: the log ends in the middle of a line; `is_cut`: the
+    /// rest of a dropped line is still to come.
+    pub fn resumed(tally: Tally, why: String, is_torn: bool, is_cut: bool) -> Shed {
+        Shed {
+            tally,
+            is_torn,
+            expects: is_cut,
+            ..Shed::new(why, None)
+        }
+    }
+
+    /// Whether a source is to come that a predecessor had.
+    pub fn expects_source(&self) -> bool {
+        self.expects
+    }
+
+    /// A source has come.
+    pub fn attach(&mut self, source: u64) {
+        if std::mem::take(&mut self.expects) {
+            self.cuts = Some(source);
         }
     }
 
@@ -96,14 +139,10 @@ impl Shed {
 
     /// Counts bytes of a source as dropped.
     pub fn drop_all(&mut self, source: u64, bytes: &[u8]) {
-        let Some((last, before)) = bytes.split_last() else {
-            return;
-        };
-        let begins = u64::from(self.cuts != Some(source));
-        let ends = before.iter().filter(|byte| **byte == b'\n').count();
-        self.tally.lines += begins + ends as u64;
-        self.tally.bytes += bytes.len() as u64;
-        self.cuts = (*last != b'\n').then_some(source);
+        self.tally.count(bytes, self.cuts == Some(source));
+        if let Some(last) = bytes.last() {
+            self.cuts = (*last != b'\n').then_some(source);
+        }
     }
 
     /// A source that has ended will not end its line.
@@ -158,6 +197,19 @@ mod tests {
         shed.split(1, b"x");
         shed.forget(1);
         assert_eq!(shed.waits_for(), None);
+    }
+
+    #[test]
+    fn what_a_predecessor_dropped_is_told_when_its_line_has_ended() {
+        let mut shed = Shed::resumed(Tally::new(2, 8), "disk full".into(), true, true);
+        assert!(shed.expects_source());
+        shed.attach(4);
+        shed.attach(5);
+        assert_eq!((shed.expects_source(), shed.waits_for()), (false, Some(4)));
+        assert_eq!(shed.rest(4, b"o\nthree\n"), 2);
+        shed.drop_all(4, b"o\n");
+        let marker = "\n[appctl: 2 lines (10 bytes) dropped: disk full]\n";
+        assert_eq!((shed.marker().as_str(), shed.waits_for()), (marker, None));
     }
 
     #[test]

@@ -4,10 +4,10 @@
 use std::io;
 
 use super::chain::Chain;
-use super::moving::{is_again, take};
+use super::moving::is_again;
 use super::shed::{Shed, Tally};
 use super::sink::{Failure, Now};
-use super::splice::{CHUNK_MAX, Stage, read_some};
+use super::splice::{CHUNK_MAX, Place, Stage};
 use super::stream::{CHUNKS_PER_TURN, Pumped, Stream};
 use super::target;
 use crate::config::OnFull;
@@ -36,27 +36,50 @@ impl Stream {
             return Ok(());
         }
         let is_raw = Chain::of(self.config()).is_none();
+        let why = failure.error.to_string();
+        stage.losses.begin(self.id, &why)?;
         // The others need the stage, and what this stream has taken is written later.
-        if stage.held_for(self.id) > 0 {
-            match self.buffer.is_empty() {
-                true if is_raw => stage.copy_out(&mut self.buffer)?,
-                true => {}
-                false => stage.end()?,
+        if stage.held_for(self.id) > 0 && (is_raw || !self.buffer.is_empty()) {
+            let begun = stage.place();
+            let taken = stage.give_up()?;
+            match is_raw {
+                true => self.buffer.extend(taken),
+                false => stage.losses.change(self.id, |loss| loss.place = begun)?,
             }
         }
         let is_begun = self.buffer.last().is_some_and(|last| *last != b'\n');
         let source = self.sources.last().map(|source| source.token);
         let begun = source.filter(|_| is_raw && is_begun);
-        self.shed = Some(Shed::new(failure.error.to_string(), begun));
+        self.shed = Some(Shed::new(why, begun));
+        Ok(())
+    }
+
+    /// Goes on where a predecessor was killed that had dropped something.
+    pub fn resume_shedding(&mut self, stage: &mut Stage, now: Now) -> io::Result<()> {
+        let Some(loss) = stage.losses.of(self.id).cloned() else {
+            return Ok(());
+        };
+        let extent = self.sink.extent(now)?;
+        let is_here = loss.place.inode == extent.inode && loss.place != Place::default();
+        let mut size = extent.size;
+        if is_here && size > loss.place.offset {
+            size = loss.place.offset;
+            rustix::fs::ftruncate(self.sink.file(), size)?;
+        }
+        let is_raw = Chain::of(self.config()).is_none();
+        let is_torn = is_raw && size > 0 && target::last_byte(self.sink.file(), size) != b'\n';
+        let (tally, is_cut) = (loss.tally, loss.is_cut);
+        self.shed = Some(Shed::resumed(tally, loss.why, is_torn, is_cut));
         Ok(())
     }
 
     /// Begins to drop because there is no room, if nothing is on the way.
-    pub(super) fn begin_withholding(&mut self, why: String, stage: &Stage) -> bool {
-        if self.retry.is_some() || self.is_owed(stage) || self.is_shedding() {
+    pub(super) fn begin_withholding(&mut self, why: String, stage: &mut Stage) -> bool {
+        let busy = self.retry.is_some() || self.is_owed(stage) || self.is_shedding();
+        if busy || stage.losses.begin(self.id, &why).is_err() {
             return false;
         }
-        let size = rustix::fs::fstat(self.sink.file()).map_or(0, |it| it.st_size.unsigned_abs());
+        let size = target::extent(self.sink.file()).map_or(0, |extent| extent.size);
         let is_begun = size > 0 && target::last_byte(self.sink.file(), size) != b'\n';
         let source = self.sources.last().map(|source| source.token);
         self.shed = Some(Shed::new(why, source.filter(|_| is_begun)));
@@ -65,23 +88,26 @@ impl Stream {
     }
 
     /// Takes what a source holds, and drops it but for the rest of a line that was begun before.
-    pub(super) fn shed_some(&mut self, index: usize) -> Pumped {
+    pub(super) fn shed_some(&mut self, index: usize, stage: &mut Stage) -> Pumped {
         let (Some(source), Some(shed)) = (self.sources.get(index), &mut self.shed) else {
             return Pumped::Empty;
         };
-        let mut bytes = Vec::new();
         for _ in 0..CHUNKS_PER_TURN {
-            bytes.clear();
-            match read_some(&source.pipe, &mut bytes, CHUNK_MAX) {
-                Ok(0) => {
+            match stage.losses.take(self.id, &source.pipe, CHUNK_MAX) {
+                Ok(bytes) if bytes.is_empty() => {
                     shed.forget(source.token);
+                    let _ = stage.losses.change(self.id, |loss| loss.is_cut = false);
                     return Pumped::Ended;
                 }
-                Ok(read) => {
-                    self.flow.taken += read;
+                Ok(bytes) => {
+                    self.flow.taken += bytes.len();
                     let kept = shed.split(source.token, &bytes);
                     self.buffer.extend_from_slice(&bytes[..kept]);
                     self.count.add_dropped(bytes.len() - kept);
+                    if kept > 0 {
+                        // It is written first, if it can be.
+                        return Pumped::More;
+                    }
                 }
                 Err(_) => return Pumped::Empty,
             }
@@ -111,7 +137,7 @@ impl Stream {
             Err(_) => return None,
         };
         let count = shed.rest(source.token, &bytes);
-        match take(&source.pipe, count) {
+        match stage.losses.take(self.id, &source.pipe, count) {
             Ok(rest) => {
                 shed.drop_all(source.token, &rest);
                 self.count.add_dropped(rest.len());
@@ -122,15 +148,16 @@ impl Stream {
     }
 
     /// Writes the line that says what is missing, unless a dropped line has to end first.
-    pub fn end_shedding(&mut self, now: Now) -> Result<(), Failure> {
-        if self.withheld {
+    pub fn end_shedding(&mut self, stage: &mut Stage, now: Now) -> Result<(), Failure> {
+        let Some(shed) = self.shed.as_ref().filter(|_| !self.withheld) else {
             return Ok(());
-        }
-        let waits = self.shed.as_ref().and_then(Shed::waits_for);
-        if waits.is_some_and(|token| self.sources.iter().any(|source| source.token == token)) {
+        };
+        let is_here = |token| self.sources.iter().any(|source| source.token == token);
+        if shed.expects_source() || shed.waits_for().is_some_and(is_here) {
             return Ok(());
         }
         let Some(shed) = self.shed.take().filter(|shed| shed.tally().is_lossy()) else {
+            stage.losses.forget(self.id);
             return Ok(());
         };
         self.shed_before = self.shed_before.and(shed.tally());
@@ -140,6 +167,36 @@ impl Stream {
             None => marker,
         };
         self.buffer.extend(marker);
-        self.write_buffer(now)
+        self.write_kept(stage, now)
+    }
+
+    /// Writes what was kept while lines were dropped. A successor of a brain that is killed in the
+    /// middle of it finds it counted as lost, and cuts off what was written.
+    pub(super) fn write_kept(&mut self, stage: &mut Stage, now: Now) -> Result<(), Failure> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        if stage.losses.of(self.id).is_none() {
+            return self.write_buffer(now);
+        }
+        let counting = Failure::of("count what is missing in");
+        let place = self.place(now)?;
+        let begun = stage.losses.change(self.id, |loss| {
+            if loss.place == Place::default() {
+                loss.place = place;
+            }
+        });
+        begun.map_err(counting)?;
+        self.write_buffer(now)?;
+        let Some(shed) = &self.shed else {
+            stage.losses.forget(self.id);
+            return Ok(());
+        };
+        let rest = stage.losses.change(self.id, |loss| {
+            loss.tally = shed.tally();
+            loss.is_cut = shed.waits_for().is_some();
+            loss.place = Place::default();
+        });
+        rest.map_err(Failure::of("count what is missing in"))
     }
 }

@@ -20,7 +20,7 @@ use super::line_end::Limit;
 use super::names;
 use super::plane::SinkConfig;
 use super::rotation::{self, Wall};
-use super::target::{self, Kind, Making};
+use super::target::{self, Extent, Kind, Making};
 use super::{rotate, stall::Backoff};
 use crate::config::RotateSuffix;
 
@@ -185,23 +185,29 @@ impl Sink {
     /// Where the next byte goes: the end of the file that is at the path now. Fails only if the
     /// file was deleted and there is no way to make it again.
     pub fn end(&mut self, now: Now) -> io::Result<u64> {
+        Ok(self.extent(now)?.size)
+    }
+
+    /// The file that is at the path now, whose [end](Sink::end) is asked for; nothing if it is none
+    /// that has a size.
+    pub fn extent(&mut self, now: Now) -> io::Result<Extent> {
         if self.kind != Kind::Regular {
-            return Ok(0);
+            return Ok(Extent::default());
         }
-        let mut stat = rustix::fs::fstat(&self.file)?;
-        let deleted = stat.st_nlink == 0;
+        let mut extent = target::extent(&self.file)?;
+        let deleted = extent.is_deleted;
         let is_fresh = |seen: Instant| now.instant.duration_since(seen) < PATH_CHECK_INTERVAL;
         if deleted || !self.seen.is_some_and(is_fresh) {
             self.seen = Some(now.instant);
-            if !self.is_at_path(&stat) {
+            if !self.is_at_path()? {
                 match self.reopen(now) {
                     Err(error) if deleted => return Err(error),
                     Err(_) => {}
-                    Ok(()) => stat = rustix::fs::fstat(&self.file)?,
+                    Ok(()) => extent = target::extent(&self.file)?,
                 }
             }
         }
-        Ok(stat.st_size.unsigned_abs())
+        Ok(extent)
     }
 
     /// Opens the path again and goes on there; on failure everything stays as it is. A directory
@@ -253,7 +259,7 @@ impl Sink {
 
     /// Whether it is to be closed now that these bytes are its last ones.
     pub fn closes(&self, bytes: &[u8], now: Now) -> bool {
-        let size = rustix::fs::fstat(&self.file).map_or(0, |stat| stat.st_size.unsigned_abs());
+        let size = target::extent(&self.file).map_or(0, |extent| extent.size);
         let limit = self.limit(now);
         limit.is_some_and(|limit| limit.closes(size, bytes))
     }
@@ -261,7 +267,7 @@ impl Sink {
     /// Whether the file ends with a whole line, so that it can be rotated at once. If not, it is
     /// to be rotated when one ends, or at the [deadline](Sink::closing_deadline).
     pub fn can_close(&mut self, now: Now) -> bool {
-        let size = rustix::fs::fstat(&self.file).map_or(0, |stat| stat.st_size.unsigned_abs());
+        let size = target::extent(&self.file).map_or(0, |extent| extent.size);
         if self.kind != Kind::Regular || size == 0 || target::last_byte(&self.file, size) == b'\n' {
             return true;
         }
@@ -329,11 +335,10 @@ impl Sink {
         else {
             return Ok(());
         };
-        let stat = rustix::fs::fstat(&self.file)?;
-        if !self.is_at_path(&stat) {
+        if !self.is_at_path()? {
             return self.reopen(now);
         }
-        if stat.st_size == 0 {
+        if target::extent(&self.file)?.size == 0 {
             return Ok(());
         }
         if self.config.file.backups == 0 {
@@ -382,9 +387,11 @@ impl Sink {
         self.config.path.as_deref()
     }
 
-    fn is_at_path(&self, own: &Stat) -> bool {
+    fn is_at_path(&self) -> io::Result<bool> {
+        let own = rustix::fs::fstat(&self.file)?;
         let found = self.path().map(target::stat_path);
-        matches!(found, Some(Ok(found)) if (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino))
+        let is_own = |found: Stat| (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino);
+        Ok(matches!(found, Some(Ok(found)) if is_own(found)))
     }
 
     fn has_missed_a_boundary(&self, now: Now) -> io::Result<bool> {

@@ -44,6 +44,9 @@ impl Thread {
             };
             let _ = self.reports.try_send(ended);
         }
+        if let Some(shed) = &mut stream.shed {
+            shed.attach(token);
+        }
         if stream.retry.is_none() || stream.is_shedding() {
             let _ = watch(&self.ready, token, &pipe);
         }

@@ -24,6 +24,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::io::{ioctl_fionread, retry_on_intr};
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with};
 
+use super::losses::Losses;
 use super::plane::{Staging, StreamId};
 use super::target;
 
@@ -44,6 +45,8 @@ pub(super) struct Stage {
     held: u64,
     /// Where chunks are looked at; made when the first stream needs it.
     glass: Option<Glass>,
+    /// What is taken and not written.
+    pub losses: Losses,
 }
 
 /// Where the transformed form of what is held begins: the inode of the file and an offset in it.
@@ -80,6 +83,7 @@ impl Stage {
         let word = staging.owner_word()?;
         let place = staging.place()?;
         let held = ioctl_fionread(&staging.read)?;
+        let losses = Losses::adopt(staging.owner.try_clone()?)?;
         Ok(Stage {
             read: staging.read,
             write: staging.write,
@@ -88,6 +92,7 @@ impl Stage {
             place,
             held,
             glass: None,
+            losses,
         })
     }
 
@@ -187,6 +192,20 @@ impl Stage {
             self.held -= moved as u64;
         }
         Ok(())
+    }
+
+    /// Gives up what is held, which counts as lost from here on.
+    pub fn give_up(&mut self) -> io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        while self.held > 0 {
+            let taken = self.losses.take(self.word, &self.read, CHUNK_MAX)?;
+            if taken.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.held = self.held.saturating_sub(taken.len() as u64);
+            all.extend(taken);
+        }
+        Ok(all)
     }
 
     /// Appends what is held to a buffer, for a target that cannot be spliced to. From here on

@@ -22,7 +22,7 @@ use super::shed::{Shed, Tally};
 use super::sink::{Failure, Now, Sink};
 use super::splice::{CHUNK_MAX, Stage};
 use super::stall::Backoff;
-use super::target::Kind;
+use super::target::{self, Kind};
 use crate::config::LogLevel;
 
 /// Chunks moved for one source before the others get their turn.
@@ -174,11 +174,11 @@ impl Stream {
         self.note_moment(now);
         if self.is_shedding() {
             if self.retry.is_some() {
-                return (self.shed_some(index), None);
+                return (self.shed_some(index, stage), None);
             }
             if self.withheld {
-                let pumped = self.shed_some(index);
-                return match self.write_buffer(now) {
+                let pumped = self.shed_some(index, stage);
+                return match self.write_kept(stage, now) {
                     Ok(()) => (pumped, None),
                     Err(failure) => (Pumped::Stalled, self.stall(failure, stage, now)),
                 };
@@ -186,7 +186,7 @@ impl Stream {
             if let Some(pumped) = self.shed_rest(index, stage) {
                 return (pumped, None);
             }
-            if let Err(failure) = self.end_shedding(now) {
+            if let Err(failure) = self.end_shedding(stage, now) {
                 return (Pumped::Stalled, self.stall(failure, stage, now));
             }
         }
@@ -234,11 +234,11 @@ impl Stream {
             return;
         }
         self.noted = now.micros;
-        if let Ok(stat) = rustix::fs::fstat(self.sink.file()) {
+        if let Ok(extent) = target::extent(self.sink.file()) {
             let note = Note {
                 time: now.micros,
-                inode: stat.st_ino,
-                offset: stat.st_size.unsigned_abs(),
+                inode: extent.inode,
+                offset: extent.size,
             };
             self.moments.note(self.id, note);
         }
@@ -254,7 +254,7 @@ impl Stream {
     /// Writes what was left on the way, after a stall or by a predecessor.
     pub fn flush(&mut self, stage: &mut Stage, now: Now) -> Result<(), Failure> {
         if !self.buffer.is_empty() {
-            self.write_buffer(now)?;
+            self.write_kept(stage, now)?;
             // In the stage is what these bytes were made of.
             return self.end_chunk(stage);
         }

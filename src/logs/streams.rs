@@ -3,7 +3,7 @@
 //!
 //! Whoever changes a stream gets it from here, so what it waits for is looked up again by itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::plane::StreamId;
@@ -15,8 +15,8 @@ use super::stream::Stream;
 pub(super) struct Streams {
     /// Boxed, for half of a map's places are empty.
     all: BTreeMap<StreamId, Box<Stream>>,
-    /// Those that may wait for something else than before.
-    touched: BTreeSet<StreamId>,
+    /// Those that may wait for something else than before; some of them twice.
+    touched: Vec<StreamId>,
     /// When a stream wants to be looked at.
     due: BTreeMap<StreamId, Instant>,
     next_due: Option<Instant>,
@@ -34,19 +34,21 @@ impl Streams {
     /// To change a stream.
     pub fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
         let stream = self.all.get_mut(&id)?;
-        self.touched.insert(id);
+        if self.touched.last() != Some(&id) {
+            self.touched.push(id);
+        }
         Some(stream)
     }
 
     /// Adds a stream.
     pub fn insert(&mut self, id: StreamId, stream: Stream) {
-        self.touched.insert(id);
+        self.touched.push(id);
         self.all.insert(id, Box::new(stream));
     }
 
     /// Takes a stream out.
     pub fn remove(&mut self, id: StreamId) -> Option<Box<Stream>> {
-        self.touched.insert(id);
+        self.touched.push(id);
         self.all.remove(&id)
     }
 
@@ -58,7 +60,7 @@ impl Streams {
     /// Looks up what those wait for that were changed.
     pub fn settle(&mut self) {
         let (mut due, mut alarms) = (false, false);
-        for id in std::mem::take(&mut self.touched) {
+        for id in self.touched.drain(..) {
             let stream = self.all.get(&id).map(Box::as_ref);
             due |= note(&mut self.due, id, stream.and_then(Stream::due));
             alarms |= note(&mut self.alarms, id, stream.and_then(Stream::alarm));

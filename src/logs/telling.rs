@@ -57,7 +57,9 @@ impl Thread {
         };
         let well = stream.retry.is_none() && !stream.sink.cannot_rotate() && !stream.is_shedding();
         let well = well && !self.withheld.contains_key(&id);
-        if well && std::mem::take(&mut stream.troubled) {
+        // Where lines were dropped it may have been a predecessor that had the trouble.
+        if well && (stream.troubled || stream.shed_so_far().is_some()) {
+            stream.troubled = false;
             let dropped = stream.shed_so_far().map(|tally| tally.to_string());
             stream.shed_before = Tally::default();
             self.report(PlaneReport::Recovered {

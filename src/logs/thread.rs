@@ -214,9 +214,11 @@ impl Thread {
                 stream.sink.end(now).map(drop)
             }
             Some(stream) => Sink::open(config, now).map(|sink| stream.change_sink(sink)),
-            None => Sink::open(config, now).map(|sink| {
-                let stream = Stream::new(id, sink, self.moments.clone(), self.counts.of(id));
+            None => Sink::open(config, now).and_then(|sink| {
+                let mut stream = Stream::new(id, sink, self.moments.clone(), self.counts.of(id));
+                let resumed = stream.resume_shedding(&mut self.stage, now);
                 self.streams.insert(id, stream);
+                resumed
             }),
         };
         if result.is_ok() {
@@ -321,6 +323,7 @@ impl Thread {
     fn forget(&mut self, id: StreamId) {
         self.moments.forget(id);
         self.counts.forget(id);
+        self.stage.losses.forget(id);
         if self.withheld.remove(&id).is_some() {
             self.release(id);
         }
@@ -373,11 +376,11 @@ impl Thread {
         let Some(stream) = self.streams.get_mut(id) else {
             return;
         };
-        if stream.retry.is_none() && !stream.is_owed(&self.stage) {
+        if stream.retry.is_none() && !stream.is_owed(&self.stage) && !stream.is_shedding() {
             return;
         }
         let flushed = stream.flush(&mut self.stage, now);
-        if let Err(failure) = flushed.and_then(|()| stream.end_shedding(now)) {
+        if let Err(failure) = flushed.and_then(|()| stream.end_shedding(&mut self.stage, now)) {
             let told = stream.stall(failure, &mut self.stage, now);
             let is_shedding = stream.is_shedding();
             if let Some(failure) = told {

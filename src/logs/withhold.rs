@@ -137,7 +137,7 @@ impl Thread {
         };
         if before == Some(None)
             || stream.sink.kind() != Kind::Regular
-            || !stream.begin_withholding(limit.to_string(), &self.stage)
+            || !stream.begin_withholding(limit.to_string(), &mut self.stage)
         {
             return;
         }
@@ -184,7 +184,7 @@ impl Thread {
         let Some(stream) = self.streams.get_mut(id).filter(|it| it.retry.is_none()) else {
             return;
         };
-        let failure = match stream.end_shedding(now) {
+        let failure = match stream.end_shedding(&mut self.stage, now) {
             Ok(()) => None,
             Err(failure) => stream.stall(failure, &mut self.stage, now),
         };

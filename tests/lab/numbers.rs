@@ -73,6 +73,30 @@ impl Tally {
         (expected - 1, lines, bytes)
     }
 
+    /// What is in a log of the numbers up to `last` and what its markers count is every byte of them.
+    /// `tears`: a marker may stand in the middle of a line, and ends it with a newline of its own.
+    #[track_caller]
+    pub fn assert_bytes_accounted(log: &str, last: u64, tears: bool) {
+        let (mut kept, mut dropped, mut markers) = (0, 0, 0);
+        for line in log.lines() {
+            let line = line.rsplit("| ").next().unwrap_or(line);
+            match line.strip_prefix("[appctl: ") {
+                None => kept += line.len() as u64 + 1,
+                Some(counts) => {
+                    let bytes = counts.split_once(" (").and_then(|it| it.1.split_once(' '));
+                    dropped += bytes.unwrap().0.parse::<u64>().unwrap();
+                    markers += 1;
+                }
+            }
+        }
+        let all: u64 = (1..=last).map(|it| it.to_string().len() as u64 + 1).sum();
+        let surplus = if tears { markers } else { 0 };
+        assert!(
+            (all..=all + surplus).contains(&(kept + dropped)),
+            "of {all} bytes {kept} are kept and {dropped} dropped, by {markers} markers"
+        );
+    }
+
     fn count(&mut self, number: u64) {
         if self.lines == 0 {
             self.first = number;
