@@ -215,6 +215,32 @@ fn logs_are_reopened_for_logrotate() {
 }
 
 #[test]
+fn a_reopening_that_was_asked_for_is_done_when_it_is_answered() {
+    // Without this: what logrotate compresses then is still being written to.
+    ours_only!();
+    let lab = Lab::new();
+    lab.script("count", "i=1; while :; do echo $i; i=$((i+1)); done");
+    let lab = lab.started("[program:a]\ncommand=@D@/count\nstdout_logfile=@D@/a.log\n");
+    let mut files = Vec::new();
+    for round in 0..20 {
+        lab.wait_text("a.log", "\n");
+        let moved = lab.path(&format!("moved.{round}"));
+        fs::rename(lab.path("a.log"), &moved).unwrap();
+        assert_eq!(lab.appctl("reopen").code, 0);
+        let length = fs::metadata(&moved).unwrap().len();
+        files.push((moved, length));
+    }
+    lab.expect("stop a", 0, "a: stopped\n");
+    for (moved, length) in &files {
+        let now = fs::metadata(moved).unwrap().len();
+        assert_eq!(now, *length, "{}", moved.display());
+    }
+    let moved = files.into_iter().map(|(moved, _)| moved);
+    let files: Vec<_> = moved.chain([lab.path("a.log")]).collect();
+    Tally::of_files(&files).assert_complete();
+}
+
+#[test]
 fn clear_empties_the_log_of_a_running_program() {
     // Without this: no way to get rid of a huge log without a restart.
     let lab = Lab::new();

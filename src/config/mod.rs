@@ -4,7 +4,7 @@
 //! and the difference between two configurations. Everything is a function of its arguments:
 //! files, users, environment and host name come through the [`Host`] trait.
 //!
-//! Must never: start, open or change anything; print; import another module of this crate.
+//! Must never: start, open or change anything; print.
 
 mod command;
 mod destination;

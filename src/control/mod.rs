@@ -6,8 +6,7 @@
 //! `server`, `seats`, `connection`, `session`, `logs`, `peer` and `follow` serve it.
 //!
 //! Must never: change anything itself. A session turns lines into [`Question`]s for the daemon's
-//! turn and [`Answer`]s into lines; it reads log files by offset and events by number. Imports
-//! `config`, `fleet`, `logs`, `events`.
+//! turn and [`Answer`]s into lines; it reads log files by offset and events by number.
 
 pub mod answer;
 mod arguments;

@@ -2,7 +2,7 @@
 //!
 //! Must never: decide what is answered, or make the turn wait for somebody who listens slowly.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use async_std::channel::{Sender, unbounded};
 use futures_lite::FutureExt;
@@ -22,6 +22,8 @@ pub struct Answers {
     open: BTreeMap<Ticket, Open>,
     /// Who waits for what is being done to a log.
     log_deeds: BTreeMap<(StreamId, LogDone), Vec<Ticket>>,
+    /// Who waits until all logs are open again, in the order in which that was asked for.
+    reopening: VecDeque<Asker>,
 }
 
 #[derive(Debug)]
@@ -79,6 +81,18 @@ impl Answers {
     /// It is done: who waited for that.
     pub(super) fn log_done(&mut self, stream: StreamId, done: LogDone) -> Vec<Ticket> {
         self.log_deeds.remove(&(stream, done)).unwrap_or_default()
+    }
+
+    /// All logs are being opened again, for this asker.
+    pub(super) fn await_reopened(&mut self, asker: Asker) {
+        self.reopening.push_back(asker);
+    }
+
+    /// All logs are open again, for who asked first.
+    pub(super) fn reopened(&mut self) {
+        if let Some(reply) = self.reopening.pop_front().flatten() {
+            send(&reply, Answer::Done);
+        }
     }
 
     /// The daemon ends, and with it every answer.

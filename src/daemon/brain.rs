@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_std::channel::{Receiver, bounded};
 
 use super::addresses::Addresses;
-use super::answers::Answers;
+use super::answers::{Answers, Asker};
 use super::history::History;
 use super::input::Inputs;
 use super::listeners::{Listeners, Memory};
@@ -320,8 +320,9 @@ impl Brain {
         }
     }
 
-    /// Closes and opens every log file.
-    pub(super) fn reopen_logs(&mut self) {
+    /// Closes and opens every log file; who asked is told when that is done.
+    pub(super) fn reopen_logs(&mut self, asker: Asker) {
+        self.answers.await_reopened(asker);
         self.plane.reopen_all();
         say(sentences::reopened());
     }

@@ -279,7 +279,7 @@ impl Brain {
             }
             1 if !self.fleet.is_leaving() => self.start_over(None),
             2 | 3 | 15 => self.ask_fleet(Request::Shutdown, None),
-            12 => self.reopen_logs(),
+            12 => self.reopen_logs(None),
             _ => {}
         }
     }
@@ -314,6 +314,7 @@ impl Brain {
                     )));
                 }
             }
+            PlaneReport::Reopened => self.answers.reopened(),
             PlaneReport::Output {
                 stream,
                 generation,

@@ -1,7 +1,7 @@
 //! The daemon: boot phase, the brain's turn, and the glue between the pure core and the world.
 //!
 //! Owns the order of things: what is read, decided, recorded and done, one turn after the other
-//! (`turn.rs`). Imports everything below it; nothing but `client` imports it.
+//! (`turn.rs`).
 //!
 //! Must never: decide what a process does next (that is `fleet`), touch a log file (`logs`), or
 //! call the kernel for a process (`launch`).

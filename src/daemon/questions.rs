@@ -69,10 +69,7 @@ impl Brain {
             Ask::Configuration => self.configuration(&reply),
             Ask::Clear(selectors) => self.do_to_logs(LogDone::Cleared, &selectors, reply),
             Ask::ClearMain => self.do_to_streams(LogDone::Cleared, &[MAIN_LOG], reply),
-            Ask::Reopen => {
-                self.reopen_logs();
-                send(&reply, Answer::Done);
-            }
+            Ask::Reopen => self.reopen_logs(Some(reply)),
             Ask::Rotate(selectors) => self.do_to_logs(LogDone::Rotated, &selectors, reply),
             Ask::RotateMain => self.do_to_streams(LogDone::Rotated, &[MAIN_LOG], reply),
             Ask::LogOf { name, channel } => {

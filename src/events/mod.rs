@@ -7,8 +7,7 @@
 //! events to each `pool` that wants them, `dialogue` understands what a listener says, `ticks` know
 //! when time itself is an event, `waiting` is what a successor is told of the pools' buffers.
 //!
-//! All but `bulletin` is pure. Must never: do I/O, know a session or a process. Imports `config` and
-//! `fleet`.
+//! All but `bulletin` is pure. Must never: do I/O, know a session or a process.
 
 mod bulletin;
 mod dialogue;

@@ -7,8 +7,7 @@
 //! happened before it lets time pass: a process that ended before `startsecs` is then never taken
 //! for one that stayed up, however late it was noticed.
 //!
-//! Must never: read a clock, do I/O, await, draw random numbers, iterate in hash order. Imports
-//! only `config` (for [`Policy`](crate::config::Policy)).
+//! Must never: read a clock, do I/O, await, draw random numbers, iterate in hash order.
 
 mod check;
 mod ending;

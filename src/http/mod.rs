@@ -16,8 +16,7 @@
 //! turn, by way of `asking`, and reads log files by itself.
 //!
 //! Must never: look a method up by reflection, take a path of a file from a client, hold more of a
-//! request than [`site::REQUEST_MAX`], let one client wait for another. Imports `config`, `fleet`,
-//! `launch`, `logs`, `events`, `control`.
+//! request than [`site::REQUEST_MAX`], let one client wait for another.
 
 mod api;
 mod asking;

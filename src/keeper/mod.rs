@@ -15,7 +15,7 @@
 //! exec; the link between keeper and brain carries only what changes.
 //!
 //! Must never: read configuration, touch logs, talk to clients, write to its standard error once
-//! a brain was ready (nobody may be reading it). Imports only `launch`.
+//! a brain was ready (nobody may be reading it).
 
 use std::os::fd::OwnedFd;
 

@@ -1,7 +1,6 @@
 //! Starting, adopting, watching, signalling and reaping programs: the door to the kernel.
 //!
-//! The only folder (with its callers in `keeper`) that may hold `unsafe`, each block with the
-//! argument why it is sound. Imports `config` and `fleet` for their plain types.
+//! Nearly all `unsafe` of the crate is here, each block with the argument why it is sound.
 //!
 //! Kernel floor: 5.4 (`pidfd_open`, `waitid` on a pidfd). Newer calls have a fallback where they
 //! are used: `close_range` (5.9) and signalling a group by pidfd (6.9).

@@ -6,7 +6,7 @@
 //! through a chain of transformations on that way. Rotation is decided by pure code and done by file-rotate.
 //!
 //! Must never: decide about processes, talk to clients, let the failure of one file reach another
-//! stream. Imports only `config`.
+//! stream.
 
 mod allowance;
 mod archive;

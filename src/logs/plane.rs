@@ -94,6 +94,8 @@ pub enum PlaneReport {
         /// The generation given to [`Plane::attach`].
         generation: u64,
     },
+    /// Answer to [`Plane::reopen_all`]: nothing more goes to files that were moved away before it.
+    Reopened,
     /// Writing or rotating fails; the stream waits and tries again by itself.
     Stalled {
         /// Which stream.
@@ -276,7 +278,7 @@ impl Plane {
         self.command(Command::Clear(stream));
     }
 
-    /// Closes and opens every file again (SIGUSR2).
+    /// Closes and opens every file again (SIGUSR2). Answered by `Reopened`.
     pub fn reopen_all(&self) {
         self.command(Command::Reopen);
     }

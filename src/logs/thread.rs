@@ -368,6 +368,7 @@ impl Thread {
                 );
             }
         }
+        self.report(PlaneReport::Reopened);
     }
 
     /// Tries a stream again.

@@ -598,8 +598,8 @@ impl Drop for Lab {
         }
         // A killed shell leaves the `sleep` it was waiting for, which ends by itself at once.
         let mut left = self.processes();
-        let deadline = Instant::now() + Duration::from_secs(2);
-        while !left.is_empty() && Instant::now() < deadline {
+        let deadline = Instant::now() + PATIENCE;
+        while !failed && !left.is_empty() && Instant::now() < deadline {
             thread::sleep(POLL);
             left = self.processes();
         }
