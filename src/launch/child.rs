@@ -52,18 +52,21 @@ pub(super) struct Child {
 
 /// Strings with the null-terminated table of pointers that execve(2) wants.
 pub(super) struct StringTable {
-    /// Points into `strings`.
+    /// Point into `block`.
     pointers: Vec<*const libc::c_char>,
     /// Never touched again, so that the pointers stay valid.
-    _strings: Vec<CString>,
+    _block: Vec<u8>,
 }
 
 impl StringTable {
-    pub(super) fn new(strings: Vec<CString>) -> StringTable {
-        let pointers = strings.iter().map(|string| string.as_ptr());
+    /// Of a block that has a zero byte after each string and nowhere else. One block for all: what
+    /// is allocated for a start is written, and each page written is copied after the next fork.
+    pub(super) fn new(block: Vec<u8>) -> StringTable {
+        let strings = block.split_inclusive(|byte| *byte == 0);
+        let pointers = strings.map(|string| string.as_ptr().cast());
         StringTable {
             pointers: pointers.chain([std::ptr::null()]).collect(),
-            _strings: strings,
+            _block: block,
         }
     }
 }

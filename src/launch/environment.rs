@@ -1,7 +1,7 @@
 //! The environment of a program. Pure.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use super::tree::TREE_VARIABLE;
 use crate::config::LaunchConfig;
@@ -20,37 +20,41 @@ const WITHHELD: [&str; 4] = [
     "WATCHDOG_PID",
 ];
 
+/// What of our environment is for programs.
+pub(super) fn for_programs(
+    ours: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Vec<(OsString, OsString)> {
+    let withheld = |key: &OsString| WITHHELD.iter().any(|withheld| key == withheld);
+    let ours = ours.into_iter();
+    ours.filter(|(key, _)| !withheld(key)).collect()
+}
+
 /// What a program gets; later wins: the daemon's own environment, Supervisor's variables, the
 /// configured ones, the mark of its tree. `HOME`, `USER` and `LOGNAME` stay as they are whatever `user=` says
 /// (Supervisor's rule).
-pub(super) fn of_program(
-    ours: impl IntoIterator<Item = (OsString, OsString)>,
-    name: &ProcessName,
-    config: &LaunchConfig,
-    token: Option<&str>,
-) -> BTreeMap<OsString, OsString> {
+pub(super) fn of_program<'a>(
+    ours: &'a [(OsString, OsString)],
+    name: &'a ProcessName,
+    config: &'a LaunchConfig,
+    token: Option<&'a str>,
+) -> BTreeMap<&'a OsStr, &'a OsStr> {
+    let url = config.serverurl.as_ref().or(config.first_server.as_ref());
     let supervisors = [
         ("SUPERVISOR_ENABLED", Some("1")),
-        (
-            "SUPERVISOR_SERVER_URL",
-            config
-                .serverurl
-                .as_deref()
-                .or(config.first_server.as_deref()),
-        ),
+        ("SUPERVISOR_SERVER_URL", url.map(String::as_str)),
         ("SUPERVISOR_PROCESS_NAME", Some(name.process.as_str())),
         ("SUPERVISOR_GROUP_NAME", Some(name.group.as_str())),
     ];
-    let supervisors = supervisors
-        .into_iter()
-        .filter_map(|(key, value)| Some((key.into(), value?.into())));
+    let supervisors = supervisors.map(|(key, value)| Some((key, value?)));
     let configured = config.environment.iter();
-    let configured = configured.map(|(key, value)| (key.into(), value.into()));
-    let ours = ours
-        .into_iter()
-        .filter(|(key, _)| !WITHHELD.iter().any(|withheld| key == withheld));
-    let token = token.map(|token| (TREE_VARIABLE.into(), token.into()));
-    ordered::map(ours.chain(supervisors).chain(configured).chain(token))
+    let configured = configured.map(|(key, value)| (key.as_str(), value.as_str()));
+    let token = token.map(|token| (TREE_VARIABLE, token));
+    let added = supervisors.into_iter().flatten();
+    let added = added.chain(configured).chain(token);
+    let added = added.map(|(key, value)| (OsStr::new(key), OsStr::new(value)));
+    let ours = ours.iter();
+    let ours = ours.map(|(key, value)| (key.as_os_str(), value.as_os_str()));
+    ordered::map(ours.chain(added))
 }
 
 #[cfg(test)]
@@ -74,7 +78,8 @@ mod tests {
             group: "web".to_owned(),
             process: "web_01".to_owned(),
         };
-        let lines: Vec<String> = of_program(ours.iter().map(own), &name, &config, None)
+        let ours = for_programs(ours.iter().map(own));
+        let lines: Vec<String> = of_program(&ours, &name, &config, None)
             .iter()
             .map(|(key, value)| format!("{}={}", key.display(), value.display()))
             .collect();

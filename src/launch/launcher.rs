@@ -31,7 +31,7 @@ use super::limits::Limits;
 use super::living::Living;
 use super::mask::{SignalMask, SignalSet};
 use super::spawn::{self, Born, ChildEnds, Failed, Membership, Prepared};
-use super::stage::Stage;
+use super::stage::{Progress, Stage};
 use crate::config::LaunchConfig;
 use crate::fleet::{ProcessName, SpawnFailure};
 
@@ -63,6 +63,9 @@ impl Launcher {
             SocketFlags::CLOEXEC,
             None,
         )?;
+        // One for all starts, for they come one after the other.
+        let progress = Arc::new(Progress::new()?);
+        let births = Arc::new(births);
         let (orders, received) = channel();
         let (finished, results) = channel();
         let (ready, is_ready) = channel();
@@ -74,7 +77,9 @@ impl Launcher {
                 let has_room = keep_only_what_is_needed(&own_ends, &births)
                     && spawn::table_has_room(&own_ends).is_ok();
                 let _ = ready.send(rustix::thread::gettid().as_raw_nonzero().get());
-                carry_out(&received, &own_ends, &Arc::new(births), &finished, has_room);
+                carry_out(
+                    &received, &own_ends, &births, &progress, &finished, has_room,
+                );
             })?;
         // It fails only if the thread is gone, and then every start says so.
         let thread = is_ready.recv().unwrap_or_default();
@@ -136,6 +141,7 @@ fn carry_out(
     orders: &Receiver<(Prepared, Cradle)>,
     ends: &OwnedFd,
     births: &Arc<OwnedFd>,
+    progress: &Arc<Progress>,
     finished: &Sender<Result<Born, Failed>>,
     has_room: bool,
 ) {
@@ -147,7 +153,7 @@ fn carry_out(
         let born = receive(ends)
             .and_then(with_room)
             .map_err(|error| (Stage::Fork, error))
-            .and_then(|ends| prepared.registered(births, cradle).start(ends));
+            .and_then(|ends| prepared.registered(births, cradle).start(ends, progress));
         if finished.send(born).is_err() {
             return;
         }

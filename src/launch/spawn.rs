@@ -4,11 +4,12 @@
 //! failed; [`Child`] does everything in between. Nothing of async-process stays behind: exits are
 //! watched through our own pidfd, so that they can be recorded before they are reaped.
 
+use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -90,22 +91,17 @@ pub fn spawn(
 ) -> Result<Living, SpawnFailure> {
     let (inherited, no_tree) = (Inherited::read(), Membership::default());
     let (prepared, command) = prepare(name, config, limits, &inherited, &no_tree)?;
-    let room = table_has_room(&ends.stdout).map_err(|error| (Stage::Fork, error));
-    let born = room.and_then(|()| prepared.start(ends));
+    let progress = table_has_room(&ends.stdout).and_then(|()| Progress::new());
+    let born = progress.map_err(|error| (Stage::Fork, error));
+    let born = born.and_then(|progress| prepared.start(ends, &Arc::new(progress)));
     get_to_know(born, name, config, limits, &command)
 }
 
 /// Everything the child needs, so that it need not allocate.
-pub(super) struct Prepared {
-    child: Child,
-    progress: Progress,
-}
+pub(super) struct Prepared(Child);
 
-/// A child that became the program, and dies again unless somebody gets to know it.
-pub(super) struct Born {
-    pid: i32,
-    unknown: Unknown,
-}
+/// The pid of a child that became the program, and dies again unless somebody gets to know it.
+pub(super) struct Born(Option<i32>);
 
 /// How far a start came, and why not further.
 pub(super) type Failed = (Stage, io::Error);
@@ -119,14 +115,13 @@ pub(super) fn prepare(
     tree: &Membership,
 ) -> Result<(Prepared, Resolved), SpawnFailure> {
     let token = tree.token.as_deref();
-    let environment = environment::of_program(std::env::vars_os(), name, config, token);
-    let search = environment.get(OsStr::new("PATH")).map(OsString::as_os_str);
+    let environment = environment::of_program(&inherited.environment, name, config, token);
+    let search = environment.get(OsStr::new("PATH")).copied();
     let command = resolve(&config.command, config.directory.as_deref(), search)?;
     let mut child = child(config, limits, inherited, &command, &environment)?;
     let entrance = tree.cgroup.as_ref().map(|it| it.entrance(tree.row));
     child.entrance = entrance.and_then(Result::ok);
-    let progress = Progress::new().map_err(|error| fork_failure(name, &error))?;
-    Ok((Prepared { child, progress }, command))
+    Ok((Prepared(child), command))
 }
 
 /// Takes a child over from whoever forked it, or says in a sentence what went wrong.
@@ -149,24 +144,28 @@ fn child(
     limits: &Limits,
     inherited: &Inherited,
     command: &Resolved,
-    environment: &std::collections::BTreeMap<OsString, OsString>,
+    environment: &BTreeMap<&OsStr, &OsStr>,
 ) -> Result<Child, SpawnFailure> {
     let user = config.user.as_ref();
     let identity = user.map(Identity::to_become).transpose().map_err(|error| {
         let uid = user.map_or(0, |user| user.uid);
         other(format!("couldn't setuid to {uid}: {error}"))
     })?;
-    let words = command.words.iter().map(|word| c_string("command", word));
-    let pairs = environment.iter().map(|(key, value)| {
+    let mut words = Vec::new();
+    for word in &command.words {
+        append(&mut words, "command", &[word.as_bytes()])?;
+    }
+    let mut pairs = Vec::new();
+    for (key, value) in environment {
         if key.is_empty() || key.as_bytes().contains(&b'=') {
             let key = key.display();
             return Err(other(format!(
                 "environment: '{key}' cannot be the name of a variable"
             )));
         }
-        let pair = [key.as_bytes(), b"=", value.as_bytes()].concat();
-        c_string("environment", OsString::from_vec(pair))
-    });
+        let pair = [key.as_bytes(), b"=", value.as_bytes()];
+        append(&mut pairs, "environment", &pair)?;
+    }
     let directory = config.directory.as_deref();
     Ok(Child {
         parent: rustix::process::getpid().as_raw_nonzero().get(),
@@ -185,26 +184,42 @@ fn child(
         umask: config.umask,
         signals: inherited.signals.clone(),
         file: c_string("command", &command.file)?,
-        arguments: StringTable::new(words.collect::<Result<_, _>>()?),
-        environment: StringTable::new(pairs.collect::<Result<_, _>>()?),
+        arguments: StringTable::new(words),
+        environment: StringTable::new(pairs),
     })
 }
 
 fn c_string(option: &str, text: impl AsRef<OsStr>) -> Result<CString, SpawnFailure> {
-    CString::new(text.as_ref().as_bytes())
-        .map_err(|_| other(format!("{option}: contains a NUL character")))
+    CString::new(text.as_ref().as_bytes()).map_err(|_| has_nul(option))
+}
+
+/// Adds a string to a block of strings that end with a zero byte.
+fn append(block: &mut Vec<u8>, option: &str, parts: &[&[u8]]) -> Result<(), SpawnFailure> {
+    for part in parts {
+        if part.contains(&0) {
+            return Err(has_nul(option));
+        }
+        block.extend_from_slice(part);
+    }
+    block.push(0);
+    Ok(())
+}
+
+fn has_nul(option: &str) -> SpawnFailure {
+    other(format!("{option}: contains a NUL character"))
 }
 
 impl Prepared {
     /// Has the child note who it is in this memory file.
     pub(super) fn registered(mut self, memory: &Arc<OwnedFd>, cradle: Cradle) -> Prepared {
         let memory = Arc::clone(memory);
-        self.child.register = Some(Register { memory, cradle });
+        self.0.register = Some(Register { memory, cradle });
         self
     }
 
-    /// Forks; returns when the child is the program. On failure nothing runs.
-    pub(super) fn start(self, ends: ChildEnds) -> Result<Born, Failed> {
+    /// Forks; returns when the child is the program. On failure nothing runs. `progress` is for this
+    /// start alone until then.
+    pub(super) fn start(self, ends: ChildEnds, progress: &Arc<Progress>) -> Result<Born, Failed> {
         let in_parent = |error| (Stage::Fork, error);
         let stderr = match ends.stderr {
             Some(stderr) => stderr,
@@ -212,10 +227,10 @@ impl Prepared {
         };
         need_no_driver_thread();
 
-        let entrance = self.child.entrance.clone();
-        let progress = Arc::new(self.progress);
-        let unknown = Unknown(Some(Arc::clone(&progress)));
-        let mut command = command(self.child, Arc::clone(&progress));
+        let Prepared(child) = self;
+        let entrance = child.entrance.clone();
+        progress.reset();
+        let mut command = command(child, Arc::clone(progress));
         // async-process inherits whatever is not set on its own Command.
         command.stdin(Stdio::from(ends.stdin));
         command.stdout(Stdio::from(ends.stdout));
@@ -238,7 +253,8 @@ impl Prepared {
 
         let child = started.map_err(|error| {
             // A child that lives failed nowhere; it is the parent that could not go on.
-            if progress.running().is_some() {
+            if let Some(pid) = progress.running() {
+                end(pid);
                 return (Stage::Fork, error);
             }
             progress.reborn().into_iter().for_each(reap);
@@ -249,24 +265,31 @@ impl Prepared {
             // The one that async-process knows has ended in favour of another.
             reap(std::mem::replace(&mut pid, reborn));
         }
-        Ok(Born { pid, unknown })
+        Ok(Born(Some(pid)))
     }
 }
 
 impl Born {
     fn living(mut self) -> Result<Living, Failed> {
         let in_parent = |error: io::Error| (Stage::Fork, error);
-        let pid = self.pid;
-        let process =
-            Pid::from_raw(pid).ok_or_else(|| in_parent(io::ErrorKind::NotFound.into()))?;
+        let process = self.0.and_then(Pid::from_raw);
+        let process = process.ok_or_else(|| in_parent(io::ErrorKind::NotFound.into()))?;
         let pidfd =
             pidfd_open(process, PidfdFlags::empty()).map_err(|error| in_parent(error.into()))?;
-        self.unknown.known();
+        self.0 = None;
+        let pid = process.as_raw_nonzero().get();
         Ok(Living {
             pid,
             start_time: ProcessStat::of(pid).map_or(0, |stat| stat.start_time),
             pidfd,
         })
+    }
+}
+
+/// Nobody got to know it, however the start was left.
+impl Drop for Born {
+    fn drop(&mut self) {
+        self.0.into_iter().for_each(end);
     }
 }
 
@@ -280,25 +303,11 @@ fn command(child: Child, progress: Arc<Progress>) -> Command {
     Command::from(command)
 }
 
-/// Kills and reaps a child that nobody got to know, however a start is left.
-struct Unknown(Option<Arc<Progress>>);
-
-impl Unknown {
-    fn known(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Unknown {
-    fn drop(&mut self) {
-        // It is our child and nobody else reaps those, so the number is still its own.
-        let running = self.0.as_ref().and_then(|progress| progress.running());
-        let Some(pid) = running.and_then(Pid::from_raw) else {
-            return;
-        };
-        if kill_process(pid, Signal::KILL).is_ok() {
-            reap(pid.as_raw_nonzero().get());
-        }
+/// Kills and reaps a child. It is ours and nobody else reaps those, so the number is still its own.
+fn end(pid: i32) {
+    let process = Pid::from_raw(pid);
+    if process.is_some_and(|process| kill_process(process, Signal::KILL).is_ok()) {
+        reap(pid);
     }
 }
 
@@ -322,8 +331,6 @@ fn need_no_driver_thread() {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     /// A configuration that asks for nothing but a command.
@@ -351,7 +358,7 @@ pub(super) mod tests {
             nofile_hard: Some(64),
             oom_score_adj: None,
         };
-        let environment = std::env::vars_os().collect();
+        let environment = BTreeMap::new();
         let search = std::env::var_os("PATH");
         let command = resolve(&config.command, None, search.as_deref()).unwrap();
         for (gone, code) in [(true, 127), (false, 0)] {
@@ -366,8 +373,8 @@ pub(super) mod tests {
                 stdout: null(),
                 stderr: None,
             };
-            let progress = Progress::new().unwrap();
-            let born = Prepared { child, progress }.start(ends).unwrap();
+            let progress = Arc::new(Progress::new().unwrap());
+            let born = Prepared(child).start(ends, &progress).unwrap();
             let living = born.living().unwrap();
             let pid = Pid::from_raw(living.pid);
             let (_, status) = waitpid(pid, WaitOptions::empty()).unwrap().unwrap();

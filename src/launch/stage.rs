@@ -125,6 +125,16 @@ impl Progress {
         self.reborn().filter(|_| !has_begun)
     }
 
+    /// Parent: there will be another start. Nobody may be left of the last one but who is a program.
+    pub(super) fn reset(&self) {
+        let page = self.page();
+        for word in [&page.stage, &page.failed, &page.second_try] {
+            word.store(0, Ordering::SeqCst);
+        }
+        page.pid.store(0, Ordering::SeqCst);
+        page.reborn.store(0, Ordering::SeqCst);
+    }
+
     /// Parent: there will be another child.
     pub(super) fn try_again(&self) {
         self.page().reborn.store(0, Ordering::SeqCst);
@@ -176,5 +186,10 @@ mod tests {
         assert_eq!(progress.running(), Some(42));
         progress.fail();
         assert_eq!(progress.running(), None);
+        progress.reset();
+        progress.begin(43);
+        assert_eq!(progress.stage(), Stage::Fork);
+        assert_eq!((progress.running(), progress.reborn()), (Some(43), None));
+        assert!(!progress.is_second_try());
     }
 }
