@@ -58,7 +58,7 @@ pub struct Brain {
     pub(super) records: Records,
 
     pub(super) fleet: Fleet,
-    pub(super) processes: BTreeMap<ProcessId, Process>,
+    pub(super) processes: BTreeMap<ProcessId, Box<Process>>,
     pub(super) configuration: Configuration,
     /// Under which name the daemon was started.
     pub(super) personality: Personality,

@@ -146,7 +146,7 @@ impl Brain {
 
     /// Records a process with the run it has.
     pub(super) fn record_run(&mut self, id: ProcessId) {
-        let run = self.processes.get(&id).and_then(recorded_run);
+        let run = self.processes.get(&id).and_then(|it| recorded_run(it));
         self.record(id, run);
     }
 

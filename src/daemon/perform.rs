@@ -140,7 +140,7 @@ impl Brain {
             circumstances: Default::default(),
             log_trouble: Default::default(),
         };
-        self.processes.insert(id, process);
+        self.processes.insert(id, Box::new(process));
         self.records.changed.insert(id);
     }
 
@@ -175,7 +175,7 @@ impl Brain {
     }
 
     fn leave_group(&mut self, id: ProcessId) {
-        if let Some(Process { name, .. }) = self.processes.get(&id)
+        if let Some(name) = self.processes.get(&id).map(|process| &process.name)
             && let Some(group) = self.configuration.groups.get_mut(&name.group)
         {
             group.processes.retain(|one| one.name != name.process);

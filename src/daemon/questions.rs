@@ -275,6 +275,7 @@ impl Brain {
         self.fleet
             .find(name)
             .and_then(|id| self.processes.get(&id))
+            .map(Box::as_ref)
             .ok_or(Failure::Refused(Refusal::NoSuchProcess))
     }
 

@@ -132,7 +132,7 @@ impl Brain {
                 circumstances: Default::default(),
                 log_trouble: Default::default(),
             };
-            self.processes.insert(*id, process);
+            self.processes.insert(*id, Box::new(process));
         }
         self.configuration.groups = structure.groups.clone();
         self.configuration.incoming = structure.incoming.clone();

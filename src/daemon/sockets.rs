@@ -63,7 +63,8 @@ impl Brain {
             config.socket
         )));
         let addresses = self.addresses.take(id);
-        let listener = open(&config, self.processes.get(&id), addresses).map_err(failed)?;
+        let process = self.processes.get(&id).map(Box::as_ref);
+        let listener = open(&config, process, addresses).map_err(failed)?;
         let socket = Socket {
             file: file_of(&config.socket),
             config: config.clone(),

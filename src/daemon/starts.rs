@@ -22,6 +22,9 @@ use crate::fleet::{
 };
 use crate::launch::{self, Begun, Membership};
 
+/// Starts in a row from this length on are worth having memory given back before.
+const LONG_ROW: usize = 64;
+
 /// How long the log files of a start may take to open. A disk that hangs must not leave a program
 /// in STARTING for ever; the log thread goes on waiting for it, the start does not.
 const OPEN_TIME: Duration = Duration::from_secs(10);
@@ -187,6 +190,10 @@ impl Brain {
             return;
         }
         self.opening.remove(&id);
+        if self.opening.is_empty() && self.starts.len() >= LONG_ROW {
+            // What the preparation of all took would be copied for each.
+            launch::give_back_memory();
+        }
         match process
             .preparing
             .take()

@@ -29,7 +29,8 @@ pub struct Group {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Roster {
     groups: BTreeMap<String, Group>,
-    processes: BTreeMap<ProcessId, Process>,
+    /// Boxed: a map made in the order of its keys has room for as much again as is in it.
+    processes: BTreeMap<ProcessId, Box<Process>>,
     names: BTreeMap<ProcessName, ProcessId>,
     /// Processes that have not stopped, by priority of their group.
     living: BTreeMap<i64, BTreeSet<ProcessId>>,
@@ -82,7 +83,7 @@ impl Roster {
         let living: Vec<ProcessId> = living.map(Process::id).collect();
         for process in processes {
             self.names.insert(process.name().clone(), process.id());
-            self.processes.insert(process.id(), process);
+            self.processes.insert(process.id(), Box::new(process));
         }
         let group = Group {
             priority,
@@ -146,7 +147,7 @@ impl Roster {
                 self.next_id = self.next_id.saturating_add(1);
                 free.insert(id);
                 self.processes
-                    .insert(id, Process::new(id, name.clone(), policy));
+                    .insert(id, Box::new(Process::new(id, name.clone(), policy)));
                 members.processes.push(id);
                 joined.push((id, name));
             }
@@ -180,16 +181,16 @@ impl Roster {
     }
 
     pub(super) fn get(&self, id: ProcessId) -> Option<&Process> {
-        self.processes.get(&id)
+        self.processes.get(&id).map(Box::as_ref)
     }
 
     pub(super) fn get_mut(&mut self, id: ProcessId) -> Option<&mut Process> {
-        self.processes.get_mut(&id)
+        self.processes.get_mut(&id).map(Box::as_mut)
     }
 
     /// Processes by (group, name).
     pub(super) fn by_name(&self) -> impl Iterator<Item = &Process> {
-        self.names.values().filter_map(|id| self.processes.get(id))
+        self.names.values().filter_map(|id| self.get(*id))
     }
 
     /// Ids in order of admission.
@@ -259,7 +260,7 @@ impl Roster {
     /// Sorted by (group, name).
     pub(super) fn name_order(&self, ids: &[ProcessId]) -> Vec<ProcessId> {
         let mut ordered = ids.to_vec();
-        ordered.sort_by_cached_key(|id| self.processes.get(id).map(Process::name));
+        ordered.sort_by_cached_key(|id| self.get(*id).map(Process::name));
         ordered
     }
 }
