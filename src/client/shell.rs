@@ -23,6 +23,7 @@ use super::interrupt::Interrupts;
 use super::output;
 use super::plain_terminal::{self, PlainTerminal};
 use crate::fleet::ProcessName;
+use crate::ordered;
 
 /// What to do after a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,7 +225,7 @@ fn complete(before: &str, dialect: &mut dyn Dialect) -> (usize, Vec<String>) {
 
 fn groups(names: Vec<ProcessName>) -> Vec<String> {
     let mut groups: Vec<String> = names.into_iter().map(|name| name.group).collect();
-    groups.sort_unstable();
+    ordered::sort(&mut groups);
     groups.dedup();
     groups
 }
@@ -238,7 +239,7 @@ fn processes(names: Vec<ProcessName>) -> Vec<String> {
         }
         words.push(name.to_string());
     }
-    words.sort_unstable();
+    ordered::sort(&mut words);
     words.dedup();
     words
 }

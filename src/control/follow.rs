@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use async_io::Timer;
-use async_std::task::spawn_blocking;
+use blocking::unblock;
 use rustix::fs::OFlags;
 
 use super::line::RAW_MAX;
@@ -51,7 +51,7 @@ pub struct LogFile {
 impl LogFile {
     /// Opens a log file and tells its size.
     pub async fn open(path: PathBuf) -> io::Result<(LogFile, u64)> {
-        spawn_blocking(move || {
+        unblock(move || {
             let file = open(&path)?;
             let size = file.metadata()?.len();
             let youngest = names::list(&path)?.into_iter().next();
@@ -68,7 +68,7 @@ impl LogFile {
 
     /// The bytes from `offset` on, at most `length` and at most [`RAW_MAX`].
     pub async fn read(self, offset: u64, length: u64) -> (LogFile, io::Result<Vec<u8>>) {
-        spawn_blocking(move || {
+        unblock(move || {
             let bytes = read_at(&self.file, offset, length);
             (self, bytes)
         })
@@ -78,7 +78,7 @@ impl LogFile {
     /// What follows at `offset`. All of a file that was rotated away is read before the one that
     /// took its place.
     pub async fn next(self, offset: u64) -> (LogFile, io::Result<Found>) {
-        spawn_blocking(move || {
+        unblock(move || {
             let mut log = self;
             let found = log.look(offset);
             (log, found)

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_io::Timer;
-use async_std::task::spawn_blocking;
+use blocking::unblock;
 use regex_lite::{Regex, RegexBuilder};
 
 use super::answer::{self, Tally, row_line, trouble_row};
@@ -135,12 +135,12 @@ impl Session {
             from: from(name).map(|(_, mark)| *mark),
         });
         let list: Vec<Source> = list.collect();
-        let opened = spawn_blocking(move || Merge::open(list, wish, cancelled));
+        let opened = unblock(move || Merge::open(list, wish, cancelled));
         let mut merge = self.connection.unless_hung_up(opened).await?;
         let mut marks = Vec::new();
         loop {
             let last = !logs.follow;
-            let work = spawn_blocking(move || {
+            let work = unblock(move || {
                 let batch = merge.batch(last);
                 (merge, batch)
             });
@@ -161,7 +161,7 @@ impl Session {
                 return Ok(());
             }
             self.connection.unless_hung_up(Timer::after(LOOK)).await?;
-            merge = spawn_blocking(move || {
+            merge = unblock(move || {
                 merge.refresh();
                 merge
             })

@@ -48,7 +48,7 @@ impl Addresses {
         let tell = self.tell.clone();
         async_std::task::spawn(
             async move {
-                let addresses = async_std::task::spawn_blocking(move || resolve(&host)).await;
+                let addresses = blocking::unblock(move || resolve(&host)).await;
                 // Without a brain nobody wants to know.
                 let _ = tell.send(Found { process, addresses }).await;
             }

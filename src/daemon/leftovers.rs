@@ -305,7 +305,7 @@ impl Brain {
         async_std::task::spawn(
             async move {
                 let sweep = move || launch::sweep(rounds, &spared);
-                let members = async_std::task::spawn_blocking(sweep).await;
+                let members = blocking::unblock(sweep).await;
                 for (found, members) in founds.iter_mut().zip(members) {
                     found.members = members;
                 }

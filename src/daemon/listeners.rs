@@ -25,6 +25,7 @@ use crate::events::{ListenerState, Note, Pools, Waiting};
 use crate::fleet::{Event, ProcessId, Request, Selector, Stamp, State};
 use crate::keeper::Slate;
 use crate::launch;
+use crate::ordered;
 
 /// Bytes of events of one pool that are remembered while they wait: all of a buffer of usual size. They
 /// are copied at every step, so this is a price that every event pays.
@@ -237,7 +238,7 @@ impl Brain {
             self.tell_notes(notes);
             // Those among the ready that wait for room.
             sent.extend(ready);
-            sent.sort_unstable();
+            ordered::sort(&mut sent);
             sent.dedup();
             sent.retain(|id| {
                 let pool = self.listeners.pools.of(*id);

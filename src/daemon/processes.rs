@@ -288,7 +288,7 @@ impl Slots {
         let taken = ordered::set(taken);
         let next = taken.last().map_or(0, |last| last + 1);
         Slots {
-            free: (0..next).filter(|slot| !taken.contains(slot)).collect(),
+            free: ordered::set((0..next).filter(|slot| !taken.contains(slot))),
             next,
         }
     }

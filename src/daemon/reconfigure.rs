@@ -124,11 +124,9 @@ impl Brain {
 
     /// Sorted by when they came into the fleet; those without processes first.
     fn order_of_admission(&self, mut groups: Vec<String>) -> Vec<String> {
-        let admitted: BTreeMap<&str, _> = self
-            .fleet
-            .groups()
-            .map(|(name, group)| (name, group.processes.iter().min()))
-            .collect();
+        let admitted = self.fleet.groups();
+        let admitted =
+            ordered::map(admitted.map(|(name, group)| (name, group.processes.iter().min())));
         ordered::sort_by_key(&mut groups, |name| {
             admitted.get(name.as_str()).copied().flatten()
         });

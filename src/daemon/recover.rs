@@ -101,10 +101,9 @@ impl Brain {
             records,
             births,
         } = legacy;
-        let names: BTreeMap<ProcessId, ProcessName> = fleet
-            .processes()
-            .map(|process| (process.id(), process.name().clone()))
-            .collect();
+        let names = fleet.processes();
+        let names = names.map(|process| (process.id(), process.name().clone()));
+        let names: BTreeMap<ProcessId, ProcessName> = ordered::map(names);
         self.fleet = fleet;
         self.records.slots = Slots::except(structure.members.values().map(|member| member.slot));
         let mut configs: BTreeMap<(&str, &str), _> = BTreeMap::new();

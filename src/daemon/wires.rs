@@ -17,6 +17,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::processes::RunId;
 use crate::fleet::ProcessId;
+use crate::ordered;
 
 /// Bytes read from one listener at once.
 const READ_MAX: usize = 64 * 1024;
@@ -110,10 +111,8 @@ impl Wires {
         let spare = rustix::buffer::spare_capacity(&mut events);
         // What an error hides is told the next time.
         let _ = epoll::wait(self.ready.get_ref(), spare, Some(&at_once));
-        let mut ready: Vec<ProcessId> = events.iter().map(|it| process(it.data.u64())).collect();
-        ready.sort_unstable();
-        ready.dedup();
-        ready
+        let ready = events.iter().map(|it| process(it.data.u64()));
+        ordered::set(ready).into_iter().collect()
     }
 
     /// Reads some of what a listener said. A copy goes to its log, unless that takes nothing at

@@ -239,28 +239,28 @@ impl Roster {
     /// Sorted for starting: groups by (priority, name), processes within by priority, then as
     /// configured.
     pub(super) fn start_order(&self, ids: &[ProcessId]) -> Vec<ProcessId> {
-        let mut ordered = ids.to_vec();
-        ordered.sort_by_cached_key(|id| {
-            self.processes.get(id).map(|process| {
+        let mut sorted = ids.to_vec();
+        ordered::sort_by_key(&mut sorted, |id| {
+            self.get(*id).map(|process| {
                 let group = process.name().group.as_str();
                 let priority = self.groups.get(group).map(|group| group.priority);
                 (priority, group, process.policy().priority, *id)
             })
         });
-        ordered
+        sorted
     }
 
     /// Sorted for stopping: the reverse of starting.
     pub(super) fn stop_order(&self, ids: &[ProcessId]) -> Vec<ProcessId> {
-        let mut ordered = self.start_order(ids);
-        ordered.reverse();
-        ordered
+        let mut sorted = self.start_order(ids);
+        sorted.reverse();
+        sorted
     }
 
     /// Sorted by (group, name).
     pub(super) fn name_order(&self, ids: &[ProcessId]) -> Vec<ProcessId> {
-        let mut ordered = ids.to_vec();
-        ordered.sort_by_cached_key(|id| self.get(*id).map(Process::name));
-        ordered
+        let mut sorted = ids.to_vec();
+        ordered::sort_by_key(&mut sorted, |id| self.get(*id).map(Process::name));
+        sorted
     }
 }

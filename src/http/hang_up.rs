@@ -5,14 +5,16 @@
 //!
 //! Must never: read.
 
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::io;
+use std::net::TcpStream;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_io::{Async, IoSafe, Timer};
+use async_io::{Async, Timer};
 use futures_lite::{AsyncRead, AsyncWrite, FutureExt, future};
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Frame};
@@ -30,27 +32,26 @@ pub trait Wire: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static {
     fn gone(&self) -> future::Boxed<()>;
 }
 
-/// A connected socket, which hyper reads from and writes to while another waits for its end.
-#[derive(Debug)]
-pub struct Socket<T>(Arc<Async<T>>);
+/// A connected socket, which hyper reads from and writes to while another waits for its end. In the
+/// words of the standard library it is one of Unix, whatever it is: both are read and written alike,
+/// and so hyper is compiled for one kind.
+#[derive(Debug, Clone)]
+pub struct Socket(Arc<Async<UnixStream>>);
 
-impl<T> Socket<T> {
+impl Socket {
     /// Shares it.
-    pub fn of(stream: Async<T>) -> Socket<T> {
+    pub fn of(stream: Async<UnixStream>) -> Socket {
         Socket(Arc::new(stream))
     }
-}
 
-impl<T> Clone for Socket<T> {
-    fn clone(&self) -> Socket<T> {
-        Socket(self.0.clone())
+    /// Shares one of TCP.
+    pub fn of_tcp(stream: Async<TcpStream>) -> io::Result<Socket> {
+        let stream = UnixStream::from(OwnedFd::from(stream.into_inner()?));
+        Ok(Socket::of(Async::new_nonblocking(stream)?))
     }
 }
 
-impl<T: AsFd + Read + Write + IoSafe + Send + Sync + 'static> Wire for Socket<T>
-where
-    for<'a> &'a T: Read + Write + IoSafe,
-{
+impl Wire for Socket {
     fn gone(&self) -> future::Boxed<()> {
         let stream = self.0.clone();
         Box::pin(async move {
@@ -68,10 +69,7 @@ fn is_closed(stream: impl AsFd) -> bool {
     polled.is_ok() && fds[0].revents().intersects(ended)
 }
 
-impl<T> AsyncRead for Socket<T>
-where
-    for<'a> &'a T: Read + IoSafe,
-{
+impl AsyncRead for Socket {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -81,11 +79,7 @@ where
     }
 }
 
-impl<T> AsyncWrite for Socket<T>
-where
-    for<'a> &'a T: Write + IoSafe,
-    T: AsFd,
-{
+impl AsyncWrite for Socket {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

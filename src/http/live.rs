@@ -310,7 +310,7 @@ impl Hub {
             .collect();
         let mut meter = std::mem::take(&mut self.meter);
         let usage;
-        (meter, usage) = task::spawn_blocking(move || {
+        (meter, usage) = blocking::unblock(move || {
             let usage = meter.read(pids);
             (meter, usage)
         })

@@ -32,7 +32,7 @@ pub async fn measured(asking: &Asking) -> Reply {
     let Some(measures) = found else {
         return refusal(StatusCode::SERVICE_UNAVAILABLE);
     };
-    let text = async_std::task::spawn_blocking(move || {
+    let text = blocking::unblock(move || {
         let brain = i32::try_from(std::process::id()).unwrap_or_default();
         let running = measures.processes.iter().map(|process| process.pid);
         let pids = running

@@ -49,10 +49,13 @@ pub async fn serve_tcp(listener: OwnedFd, site: Arc<Site>) -> io::Error {
                     turn_away(&stream);
                     continue;
                 };
+                let Ok(socket) = Socket::of_tcp(stream) else {
+                    continue;
+                };
                 let site = site.clone();
                 task::spawn(
                     async move {
-                        site.serve(Socket::of(stream), Vec::new(), None).await;
+                        site.serve(socket, Vec::new(), None).await;
                         drop(seat);
                     }
                     .boxed(),

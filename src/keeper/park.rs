@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::ParkKey;
 
+use crate::ordered;
+
 /// Descriptors the keeper needs free to start a brain: without them it could not answer the
 /// death of one.
 const RESERVED: u64 = 16;
@@ -21,7 +23,7 @@ impl Park {
     /// A table with its first content; `descriptors_max` is the soft `RLIMIT_NOFILE`.
     pub(super) fn new(parked: Vec<(ParkKey, OwnedFd)>, descriptors_max: Option<u64>) -> Park {
         Park {
-            parked: parked.into_iter().collect(),
+            parked: ordered::map(parked),
             number_max: descriptors_max.map_or(u64::MAX, |most| most.saturating_sub(RESERVED)),
         }
     }

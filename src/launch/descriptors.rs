@@ -4,6 +4,7 @@
 //! Our own are marked to be closed by exec when they are made; those of whoever started the
 //! daemon are not. What is in use here stays in use: they are marked, never closed.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::RawFd;
 
@@ -40,10 +41,10 @@ pub(crate) fn close_on_exec_from(first: RawFd) -> Result<(), Errno> {
     }
 }
 
-/// Gives this thread a table of descriptors of its own that holds 0 to 2 and `kept` (ascending),
-/// and nothing else. False if the kernel cannot: the thread goes on in the shared one.
+/// Gives this thread a table of descriptors of its own that holds 0 to 2 and `kept`, and
+/// nothing else. False if the kernel cannot: the thread goes on in the shared one.
 #[allow(unsafe_code)]
-pub(super) fn leave_shared_table(kept: &[RawFd]) -> bool {
+pub(super) fn leave_shared_table(kept: &BTreeSet<RawFd>) -> bool {
     let close = |first: RawFd, last: libc::c_uint, flags: libc::c_uint| {
         // SAFETY: the first call makes the table this thread's own before it closes, and nothing
         // closed here is owned by anybody in that table; if it is refused, no other one is made.

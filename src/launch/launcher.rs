@@ -9,6 +9,7 @@
 //! Must never: own or use a descriptor of another thread by its number, nor let one of its own
 //! out.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -167,7 +168,8 @@ fn keep_only_what_is_needed(ends: &OwnedFd, births: &OwnedFd) -> bool {
     let Ok(listing) = fs::read_dir("/proc/self/fd") else {
         return false;
     };
-    let mut kept = vec![ends.as_raw_fd(), births.as_raw_fd()];
+    let mut kept = BTreeSet::new();
+    kept.extend([ends.as_raw_fd(), births.as_raw_fd()]);
     for entry in listing.flatten() {
         let name = entry.file_name();
         let number: Option<RawFd> = name.to_str().and_then(|name| name.parse().ok());
@@ -182,8 +184,6 @@ fn keep_only_what_is_needed(ends: &OwnedFd, births: &OwnedFd) -> bool {
         .any(|kind| target.as_os_str() == kind);
         kept.extend(number.filter(|number| of_reactor && *number > 2));
     }
-    kept.sort_unstable();
-    kept.dedup();
     let left = leave_shared_table(&kept);
     if left {
         // Whoever started us may wait until nobody has its terminal or pipe any more. The numbers

@@ -11,6 +11,7 @@ use super::survey::{self, Surveyed};
 use super::target::Kind;
 use super::thread::Thread;
 use crate::config::LogBudget;
+use crate::ordered;
 
 /// Removals are told at most this often.
 const TELL_INTERVAL: Duration = Duration::from_secs(60);
@@ -46,7 +47,7 @@ impl Removals {
 impl Thread {
     /// Takes other limits, for these logs.
     pub(super) fn limit(&mut self, budget: LogBudget, mut logs: Vec<(StreamId, PathBuf)>) {
-        logs.sort();
+        ordered::sort(&mut logs);
         if (self.budget, &self.limited) == (budget, &logs) {
             return;
         }

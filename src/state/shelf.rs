@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 
 use super::run::Run;
 
+use crate::ordered;
+
 /// Longest file that is read. What is written is far shorter.
 const BYTES_MAX: u64 = 1 << 20;
 
@@ -91,7 +93,7 @@ impl Shelf {
         let Some(directory) = &self.directory else {
             return Ok(());
         };
-        let known: BTreeSet<String> = programs.iter().map(|it| file_of(it)).collect();
+        let known: BTreeSet<String> = ordered::set(programs.iter().map(|it| file_of(it)));
         let forget = |file: &Path| {
             let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
             let of_program = file.with_extension("json");

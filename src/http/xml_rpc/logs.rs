@@ -101,7 +101,7 @@ impl Interface {
 async fn read_piece(path: PathBuf, offset: i64, length: i64) -> Result<Value, Fault> {
     let shown = path.display().to_string();
     let slice = move || read::read_slice(&path, offset, length);
-    match async_std::task::spawn_blocking(slice).await {
+    match blocking::unblock(slice).await {
         Ok(bytes) => Ok(text(bytes)),
         Err(ReadError::BadArguments) => Err(Fault::bare(fault::BAD_ARGUMENTS)),
         Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
@@ -117,7 +117,7 @@ async fn tail_piece(path: PathBuf, offset: i64, length: i64) -> Value {
         path.exists()
             .then(|| read::tail_slice(&path, offset, length))
     };
-    let Some(tail) = async_std::task::spawn_blocking(slice).await else {
+    let Some(tail) = blocking::unblock(slice).await else {
         return no_tail();
     };
     Value::Array(vec![

@@ -207,7 +207,8 @@ fn scalar_value(tag: &str, text: String) -> Result<Value, NotACall> {
         "int" | "i4" | "i8" => Value::Int(trimmed.parse().map_err(|_| bad())?),
         // Supervisor takes everything but 1 for false.
         "boolean" => Value::Bool(trimmed == "1"),
-        "double" => Value::Double(trimmed.parse().map_err(|_| bad())?),
+        // Read as JSON, which has the same numbers.
+        "double" => Value::Double(serde_json::from_str(trimmed).map_err(|_| bad())?),
         "base64" => {
             use base64::Engine;
             let packed: String = trimmed.split_whitespace().collect();
