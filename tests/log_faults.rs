@@ -85,12 +85,8 @@ fn what_a_killed_brain_had_dropped_is_counted_to_the_byte() {
         };
         for _ in 0..5 {
             // In the middle of dropping, wherever that may be.
-            let (_, brain) = lab.keeper_and_brain();
             lab.until("it drops", dropping);
-            lab::signal(brain, "KILL");
-            lab.until("another one has begun", |lab| {
-                lab.keeper_and_brain().1 != brain
-            });
+            lab.replace_brain();
         }
         lab.until("it drops", dropping);
         lab.write("stop", "");

@@ -378,3 +378,42 @@ fn threads(pid: i32) -> Vec<String> {
         .map(|name| name.trim().to_owned())
         .collect()
 }
+
+#[test]
+fn a_symbolic_link_that_somebody_else_planted_is_not_followed() {
+    // Without this: whoever may write to a log directory has the daemon, often root, write anywhere.
+    ours_only!();
+    let lab = Lab::new();
+    if !lab::is_root() {
+        eprintln!("left out: giving a link to somebody else needs root");
+        return;
+    }
+    lab.write("precious", "mine\n");
+    std::fs::create_dir(lab.path("logs")).unwrap();
+    for name in ["planted.log", "own.log"] {
+        std::os::unix::fs::symlink("../precious", lab.path("logs").join(name)).unwrap();
+    }
+    let planted = lab.path("logs/planted.log");
+    std::os::unix::fs::lchown(&planted, Some(65_534), None).unwrap();
+    lab.script(
+        "late",
+        "echo 1; while [ ! -e @D@/go ]; do sleep 0.02; done; echo 2; exec sleep 1000",
+    );
+    let lab = lab.started(&format!(
+        "[program:planted]\ncommand=/usr/bin/seq 1 10\nstdout_logfile=@D@/logs/planted.log\n{ONCE}\
+         [program:own]\ncommand=/usr/bin/seq 1 10\nstdout_logfile=@D@/logs/own.log\n{ONCE}\
+         [program:late]\ncommand=@D@/late\nstdout_logfile=@D@/logs/late.log\n"
+    ));
+    lab.wait_text("precious", "mine\n1\n2\n");
+    lab.wait_main_log("is a symbolic link of user 65534, which is not followed");
+    lab.wait_state("own", "EXITED");
+    assert_eq!(lab.read("precious").lines().count(), 11, "one has written");
+    // One that comes later is no better: the log goes on where it was.
+    lab.wait_text("logs/late.log", "1\n");
+    std::fs::rename(lab.path("logs/late.log"), lab.path("logs/moved")).unwrap();
+    std::fs::rename(&planted, lab.path("logs/late.log")).unwrap();
+    assert_ne!(lab.appctl("rotate late").code, 0);
+    lab.write("go", "");
+    lab.wait_text("logs/moved", "1\n2\n");
+    assert_eq!(lab.read("precious").lines().count(), 11);
+}

@@ -7,10 +7,11 @@ mod lab;
 use std::io::Read;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixDatagram;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
+use lab::http::free_port;
 use lab::numbers::Tally;
-use lab::{Lab, rotated};
+use lab::{Lab, rotated, tools};
 
 /// Kills the brain ten times while a log grows.
 fn kill_brain_under_load(lab: &Lab, log: &str) {
@@ -157,6 +158,93 @@ fn receive(socket: &UnixDatagram, last: &str) -> Vec<String> {
         messages.push(String::from_utf8_lossy(&bytes[..count]).into_owned());
     }
     messages
+}
+
+#[test]
+fn a_real_syslog_understands_what_it_is_sent() {
+    // Without this: messages that look right here arrive elsewhere under wrong tags and facilities.
+    ours_only!();
+    if !tools::has("rsyslogd", "messages to a syslog that is not ours") {
+        return;
+    }
+    let lab = Lab::new();
+    let (udp, tcp) = (free_port(), free_port());
+    lab.write(
+        "rsyslog.conf",
+        &format!(
+            "module(load=\"imuxsock\" SysSock.Use=\"off\")\nmodule(load=\"imudp\")\nmodule(load=\"imtcp\")\n\
+             input(type=\"imuxsock\" Socket=\"@D@/syslog\")\n\
+             input(type=\"imudp\" address=\"127.0.0.1\" port=\"{udp}\")\n\
+             input(type=\"imtcp\" address=\"127.0.0.1\" port=\"{tcp}\")\n\
+             template(name=\"it\" type=\"string\" string=\"%inputname% %syslogfacility-text%.%syslogseverity-text% \
+             v%protocol-version% [%programname%]%msg%\\n\")\n\
+             action(type=\"omfile\" file=\"@D@/received\" template=\"it\")\n"
+        ),
+    );
+    let _rsyslogd = Running(
+        Command::new("rsyslogd")
+            .args(["-n", "-f"])
+            .arg(lab.path("rsyslog.conf"))
+            .arg("-i")
+            .arg(lab.path("rsyslog.pid"))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    lab.wait_file("syslog");
+    lab.until("it listens", |_| {
+        std::net::TcpStream::connect(("127.0.0.1", tcp)).is_ok()
+    });
+    lab.script(
+        "speak",
+        "printf '%s: one\\ntwo <5> [x] ü\\n' $1; printf 'no end'; exec sleep 1000",
+    );
+    let mut programs = String::new();
+    for (number, (to, format)) in [
+        ("syslog://@D@/syslog".to_owned(), "rfc3164"),
+        (format!("udp://127.0.0.1:{udp}"), "rfc3164"),
+        (format!("udp://127.0.0.1:{udp}"), "rfc5424"),
+        (format!("tcp://127.0.0.1:{tcp}"), "rfc3164"),
+        (format!("tcp://127.0.0.1:{tcp}"), "rfc5424"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        programs += &format!(
+            "[program:p{number}]\ncommand=@D@/speak p{number}\nstdout_logfile={to}\n\
+             stdout_syslog_tag=tag{number}\nstdout_syslog_facility=local{number}\n\
+             stdout_syslog_format={format}\n"
+        );
+    }
+    let lab = lab.started(&programs);
+    for (number, (input, version)) in [
+        ("imuxsock", 0),
+        ("imudp", 0),
+        ("imudp", 1),
+        ("imtcp", 0),
+        ("imtcp", 1),
+    ]
+    .iter()
+    .enumerate()
+    {
+        // What stands behind the colon of an old message begins with its blank.
+        let blank = if *version == 0 { " " } else { "" };
+        for text in [&format!("p{number}: one"), "two <5> [x] ü", "no end"] {
+            let expected =
+                format!("{input} local{number}.info v{version} [tag{number}]{blank}{text}\n");
+            lab.wait_text("received", &expected);
+        }
+    }
+}
+
+/// A process that ends with its test.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]

@@ -15,6 +15,8 @@ use super::{Row, median, row};
 #[derive(Clone, Copy)]
 enum Taker {
     Cat,
+    /// The least that can be done where no byte may be lost (`benches/peers/relay.c`).
+    Relay,
     S6Log,
     /// With these options of the program beside `stdout_logfile`.
     Appctl(&'static str),
@@ -203,7 +205,8 @@ fn fairness(load: Load) -> Option<Vec<Row>> {
 }
 
 fn latency(load: Load) -> Option<Vec<Row>> {
-    let [cat, ours] = in_turns([Taker::Cat, Taker::Appctl(ROTATION)], load)?;
+    let takers = [Taker::Cat, Taker::Relay, Taker::Appctl(ROTATION)];
+    let [cat, relay, ours] = in_turns(takers, load)?;
     let at = |runs: &[Run], share: f64| {
         let mut all: Vec<Duration> = runs.iter().flat_map(|run| run.latencies.clone()).collect();
         all.sort_unstable();
@@ -211,11 +214,14 @@ fn latency(load: Load) -> Option<Vec<Row>> {
     };
     let rows = [(0.5, "p50", "≤ 1.3 of cat"), (0.99, "p99", "≤ 2 of cat")];
     let rows = rows.map(|(share, name, target)| {
-        let (ours, theirs) = (at(&ours, share), at(&cat, share));
+        let [ours, relay, theirs] = [&ours, &relay, &cat].map(|runs| at(runs, share));
+        let [ratio, least] = [ours, relay].map(|time| time / theirs);
         row(
             format!("a line can be read after ({name})"),
-            format!("{ours:.0} µs"),
-            format!("cat {theirs:.0} µs (ours is {:.2} of it)", ours / theirs),
+            format!("{ours:.1} µs"),
+            format!(
+                "cat {theirs:.1} µs (ours is {ratio:.2} of it, two splices in C are {least:.2})"
+            ),
             target,
         )
     });
@@ -265,6 +271,11 @@ fn measure(taker: Taker, load: Load) -> Option<Run> {
             let mut cat = Command::new("cat");
             cat.stdout(File::create(&logs[0]).expect("a file"));
             by_peer(cat, directory.path(), &producers[0], &logs, load)
+        }
+        Taker::Relay => {
+            let mut relay = Command::new(compiled("relay"));
+            relay.arg(&logs[0]);
+            by_peer(relay, directory.path(), &producers[0], &logs, load)
         }
         Taker::S6Log => {
             let mut s6_log = Command::new("s6-log");

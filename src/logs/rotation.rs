@@ -310,6 +310,40 @@ mod tests {
     }
 
     #[test]
+    fn a_boundary_missed_at_a_change_of_daylight_saving_counts_once() {
+        use RotatePeriod::*;
+        let at = |hour, minute| At { hour, minute };
+        let every = |hours| Every { hours };
+        let table: &[(RotatePeriod, &str, &str, bool)] = &[
+            // It falls into the hour that is skipped at 01:00 UTC.
+            (at(2, 30), "2026-03-29 00:59", "2026-03-29 01:00", true),
+            (at(2, 30), "2026-03-29 00:58", "2026-03-29 00:59", false),
+            (at(2, 30), "2026-03-29 01:00", "2026-03-30 00:29", false),
+            (Hourly, "2026-03-29 00:30", "2026-03-29 01:00", true),
+            (every(2), "2026-03-29 00:59", "2026-03-29 01:00", true),
+            (every(2), "2026-03-29 01:00", "2026-03-29 01:59", false),
+            (Daily, "2026-03-28 22:59", "2026-03-29 21:59", true),
+            (Daily, "2026-03-28 23:00", "2026-03-29 21:59", false),
+            (Weekly, "2026-03-29 21:59", "2026-03-29 22:00", true),
+            (Monthly, "2026-03-31 21:59", "2026-03-31 22:00", true),
+            // It comes at 00:30 and, as 02:30 again, at 01:30 UTC.
+            (at(2, 30), "2026-10-25 00:29", "2026-10-25 00:30", true),
+            (at(2, 30), "2026-10-25 00:30", "2026-10-25 01:45", false),
+            (Hourly, "2026-10-25 00:10", "2026-10-25 01:59", false),
+            (Hourly, "2026-10-25 01:59", "2026-10-25 02:00", true),
+            (every(2), "2026-10-25 00:00", "2026-10-25 02:59", false),
+            (Daily, "2026-10-24 22:00", "2026-10-25 22:59", false),
+            (Weekly, "2026-10-25 22:59", "2026-10-25 23:00", true),
+            (Monthly, "2026-10-01 00:00", "2026-10-31 22:59", false),
+            (Monthly, "2026-10-31 22:59", "2026-10-31 23:00", true),
+        ];
+        for (period, written, now, missed) in table {
+            let found = has_passed(*period, utc(written), utc(now), &berlin);
+            assert_eq!(found, *missed, "{period:?}: {written} to {now} UTC");
+        }
+    }
+
+    #[test]
     fn a_clock_set_back_does_not_fire_the_same_boundary_again() {
         let midnight = utc("2026-01-10 23:00");
         let next = |fired, now| next_after_firing(RotatePeriod::Daily, fired, now, &berlin);
