@@ -7,6 +7,7 @@ use super::server::{Following, Log, Part, Trouble};
 use super::session::Lost;
 use super::supervisorctl::{Outcome, Supervisorctl, one};
 use super::words::{self, Said};
+use crate::config::integer;
 use crate::control::request::TAIL_BYTES;
 use crate::fleet::State;
 
@@ -127,7 +128,7 @@ impl Modifier {
         if what == "f" {
             return Some(Modifier::Follow);
         }
-        Some(Modifier::Part(match what.parse::<i64>().ok()? {
+        Some(Modifier::Part(match integer(what).ok()? {
             bytes if bytes > 0 => Part::Last(bytes.unsigned_abs()),
             offset => Part::From(offset.unsigned_abs()),
         }))

@@ -71,9 +71,8 @@ pub fn main(argv0: &str, arguments: &[String]) -> ExitCode {
         Err(problem) => return personality::misused(&problem, argv0),
     };
     let url = value("serverurl").unwrap_or(config.serverurl);
-    let Some(address) = Address::of_url(&url) else {
-        return personality::misused(&format!("value '{url}' is not a URL"), argv0);
-    };
+    // What the file says is judged when it is used: `help` needs no daemon.
+    let address = Address::of_url(&url).unwrap_or(Address::Url(url));
     let line = parsed.words.join(" ");
     let asked = parsed
         .options

@@ -23,9 +23,16 @@ pub enum ExpandProblem {
     Unknown(String),
     /// Supervisor refuses it too, for this reason.
     Malformed(String),
-    /// Only we refuse it: Supervisor would insert its whole mapping, environment and all, or we do
-    /// not know the conversion.
-    Refused(String),
+}
+
+/// A value with everything in it expanded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expanded<'t> {
+    /// The text.
+    pub text: Cow<'t, str>,
+    /// A `%s` without a name. Supervisor puts its whole mapping there, environment and all; here it
+    /// stays what it is, which is what somebody who wrote `date +%s` meant.
+    pub nameless: Option<String>,
 }
 
 /// Replaces every `%(name)conversion` by what `lookup` gives for the name, and `%%` by `%`.
@@ -33,15 +40,21 @@ pub enum ExpandProblem {
 pub fn expand<'t, 'w>(
     text: &'t str,
     lookup: impl Fn(&str) -> Option<Word<'w>>,
-) -> Result<Cow<'t, str>, ExpandProblem> {
+) -> Result<Expanded<'t>, ExpandProblem> {
     if !text.contains('%') {
-        return Ok(Cow::Borrowed(text));
+        return Ok(Expanded {
+            text: Cow::Borrowed(text),
+            nameless: None,
+        });
     }
     let mut directives = Directives {
         chars: text.chars().collect(),
         at: 0,
     };
     let mut out = String::with_capacity(text.len());
+    let mut nameless = None;
+    // Python has one mapping to give, and it is gone with the first directive.
+    let mut given = false;
     while let Some(c) = directives.next() {
         if c != '%' {
             out.push(c);
@@ -49,12 +62,22 @@ pub fn expand<'t, 'w>(
             directives.next();
             out.push('%');
         } else {
+            let start = directives.at - 1;
             match directives.directive()? {
+                Directive { name: None, .. } if given => {
+                    let words = "not enough arguments for format string";
+                    return Err(ExpandProblem::Malformed(words.to_owned()));
+                }
                 Directive {
                     name: None,
                     conversion,
                     ..
-                } => return Err(bare_problem(conversion)),
+                } => {
+                    takes_anything(conversion)?;
+                    let written: String = directives.chars[start..directives.at].iter().collect();
+                    out.push_str(&written);
+                    nameless = Some(written);
+                }
                 Directive {
                     name: Some(name),
                     flags,
@@ -64,28 +87,27 @@ pub fn expand<'t, 'w>(
                     out.push_str(&flags.apply(conversion, &word)?);
                 }
             }
+            given = true;
         }
     }
-    Ok(Cow::Owned(out))
+    Ok(Expanded {
+        text: Cow::Owned(out),
+        nameless,
+    })
 }
 
-/// A directive without a name would be given the whole mapping.
-fn bare_problem(conversion: char) -> ExpandProblem {
-    match conversion {
-        'd' | 'i' | 'u' => ExpandProblem::Malformed(format!(
-            "%{conversion} format: a real number is required, not dict"
-        )),
-        'o' | 'x' | 'X' => ExpandProblem::Malformed(format!(
-            "%{conversion} format: an integer is required, not dict"
-        )),
-        'c' => ExpandProblem::Malformed("%c requires int or char".to_string()),
-        'e' | 'E' | 'f' | 'F' | 'g' | 'G' => {
-            ExpandProblem::Malformed("must be real number, not dict".to_string())
+/// A directive without a name is given the whole mapping, which is neither a number nor a letter.
+fn takes_anything(conversion: char) -> Result<(), ExpandProblem> {
+    let problem = match conversion {
+        'd' | 'i' | 'u' => {
+            format!("%{conversion} format: a real number is required, not dict")
         }
-        _ => ExpandProblem::Refused(format!(
-            "%{conversion} has no name, as %(program_name)s has; write %% for a plain %"
-        )),
-    }
+        'o' | 'x' | 'X' => format!("%{conversion} format: an integer is required, not dict"),
+        'c' => "%c requires int or char".to_owned(),
+        'e' | 'E' | 'f' | 'F' | 'g' | 'G' => "must be real number, not dict".to_owned(),
+        _ => return Ok(()),
+    };
+    Err(ExpandProblem::Malformed(problem))
 }
 
 /// One `%(name)…`.
@@ -242,9 +264,40 @@ impl Flags {
                 "%{conversion} format: an integer is required, not str"
             )),
             (_, Word::Text(_)) => refuse("must be real number, not str".to_string()),
-            (_, Word::Number(_)) => Err(ExpandProblem::Refused(format!(
-                "%{conversion} is not supported; use d, x, o or s"
-            ))),
+            (_, Word::Number(number)) => Ok(self.real(conversion, *number)),
+        }
+    }
+
+    /// `%f`, `%e` and `%g` of a whole number.
+    fn real(&self, conversion: char, number: i64) -> String {
+        let precision = self.precision.unwrap_or(6);
+        let size = number.unsigned_abs();
+        let digits = match conversion.to_ascii_lowercase() {
+            'f' => format!("{size}.{}", "0".repeat(precision)),
+            'e' => scientific(size, precision),
+            _ => match size.to_string() {
+                short if short.len() <= precision.max(1) => short,
+                _ => {
+                    let long = scientific(size, precision.max(1) - 1);
+                    let (mantissa, exponent) = long.split_once('e').unwrap_or((&long, "+00"));
+                    let mantissa = match mantissa.contains('.') {
+                        true => mantissa.trim_end_matches('0'),
+                        false => mantissa,
+                    };
+                    format!("{}e{exponent}", mantissa.trim_end_matches('.'))
+                }
+            },
+        };
+        let digits = digits.trim_end_matches('.');
+        let whole = Flags {
+            precision: None,
+            alternate: false,
+            ..*self
+        };
+        let text = whole.number(number, digits, "");
+        match conversion.is_ascii_uppercase() {
+            true => text.to_uppercase(),
+            false => text,
         }
     }
 
@@ -284,6 +337,16 @@ impl Flags {
     }
 }
 
+/// A number as C writes it with `%e`: an exponent has a sign and two digits.
+fn scientific(number: u64, precision: usize) -> String {
+    // Converting loses what no double can hold, as Python does.
+    let text = format!("{:.precision$e}", number as f64);
+    match text.split_once('e') {
+        Some((mantissa, exponent)) => format!("{mantissa}e+{exponent:0>2}"),
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,6 +357,7 @@ mod tests {
             "long" => Some(Word::Text("größer".into())),
             "n" => Some(Word::Number(5)),
             "neg" => Some(Word::Number(-5)),
+            "many" => Some(Word::Number(1_234_567)),
             "a(b)" => Some(Word::Text("nested".into())),
             _ => None,
         }
@@ -322,9 +386,37 @@ mod tests {
             ),
             ("%(a)r %(a)a %(a)c", "'x' 'x' x"),
             ("%(n)c", "\x05"),
+            (
+                "%(n)f|%(n).2f|%(n)6.1f|%(neg)07.1F",
+                "5.000000|5.00|   5.0|-0005.0",
+            ),
+            (
+                "%(n)e|%(n).0e|%(n).2E|%(many)e",
+                "5.000000e+00|5e+00|5.00E+00|1.234567e+06",
+            ),
+            (
+                "%(n)g|%(n)03g|%(many)g|%(many).1G|%(many)9.7g",
+                "5|005|1.23457e+06|1E+06|  1234567",
+            ),
         ];
         for (text, expected) in table {
-            assert_eq!(expand(text, lookup).unwrap(), expected, "{text}");
+            let expanded = expand(text, lookup).unwrap();
+            assert_eq!(expanded.text, expected, "{text}");
+            assert_eq!(expanded.nameless, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_name_stays_as_it_is() {
+        let table = [
+            ("date +%s", "date +%s", "%s"),
+            ("%5s %(a)s 1%%", "%5s x 1%", "%5s"),
+            ("%r", "%r", "%r"),
+        ];
+        for (text, expected, nameless) in table {
+            let expanded = expand(text, lookup).unwrap();
+            assert_eq!(expanded.text, expected, "{text}");
+            assert_eq!(expanded.nameless.as_deref(), Some(nameless), "{text}");
         }
     }
 
@@ -357,6 +449,8 @@ mod tests {
             ("%(long)c", "%c requires int or char"),
             ("%(a)*d", "* wants int"),
             ("%d", "%d format: a real number is required, not dict"),
+            ("%r%s", "not enough arguments for format string"),
+            ("%(a)s %s", "not enough arguments for format string"),
             ("%(n)99999999999999999999d", "width too big"),
         ];
         for (text, expected) in table {
@@ -374,11 +468,5 @@ mod tests {
             expand("%(zz)d", lookup),
             Err(ExpandProblem::Unknown("zz".to_string()))
         );
-        for text in ["%s", "%r%s", "%(n)f"] {
-            assert!(
-                matches!(expand(text, lookup), Err(ExpandProblem::Refused(_))),
-                "{text}"
-            );
-        }
     }
 }

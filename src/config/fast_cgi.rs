@@ -58,23 +58,17 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> FastCgiCon
 fn socket<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> String {
     let host = reader.host;
     let name = &scope.section.name;
-    if reader.entry(scope, "socket").is_none() {
-        reader.refuse(
-            scope,
-            "socket",
-            &format!("[{name}] section requires a \"socket\" line"),
-            "",
-        );
+    if reader
+        .entry(scope, "socket")
+        .is_none_or(|entry| entry.value.is_empty())
+    {
+        let words = format!("[{name}] section requires a \"socket\" line");
+        reader.refuse(scope, "socket", &words, "");
     }
     reader.read(scope, "socket", String::new(), |text| {
-        let good = match (text.strip_prefix("unix://"), text.strip_prefix("tcp://")) {
-            (Some(path), _) => path.starts_with('/'),
-            (None, Some(address)) => is_address(address),
-            (None, None) => false,
-        };
-        if !good {
+        if let Some(wrong) = wrong_address(text) {
             return Err(Refused {
-                words: format!("Bad socket format {text} in [{name}] socket"),
+                words: format!("{wrong} in [{name}] socket"),
                 expected: "unix:///absolute/path or tcp://host:port",
             });
         }
@@ -93,12 +87,24 @@ fn socket<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> String {
     })
 }
 
-/// `host:port`; a host without colons, or one in brackets.
-fn is_address(address: &str) -> bool {
-    let Some((host, port)) = address.rsplit_once(':') else {
-        return false;
+/// What is wrong with the address of a socket.
+fn wrong_address(text: &str) -> Option<String> {
+    if let Some(path) = text.strip_prefix("unix://") {
+        let words = || format!("Unix socket path {path} is not an absolute path");
+        return (!path.starts_with('/')).then(words);
+    }
+    let bad = || Some(format!("Bad socket format {text}"));
+    let Some((host, port)) = text
+        .strip_prefix("tcp://")
+        .and_then(|address| address.rsplit_once(':'))
+    else {
+        return bad();
     };
+    // A host without colons, or one in brackets.
     let bracketed = host.starts_with('[') && host.ends_with(']');
     let named = !host.is_empty() && (bracketed || !host.contains([':', '/', ' ']));
-    named && port.parse::<u16>().is_ok_and(|port| port > 0)
+    if !named || port.is_empty() || !port.bytes().all(|digit| digit.is_ascii_digit()) {
+        return bad();
+    }
+    value::port_number(port).err().map(|refused| refused.words)
 }

@@ -7,7 +7,7 @@ use super::diagnostic::Diagnostic;
 use super::ini::{Origin, Section};
 use super::model::{GroupConfig, GroupKind};
 use super::nearest::nearest;
-use super::programs::{self, Inherited, Program};
+use super::programs::{self, Inherited, Place, Program};
 use super::reader::{Reader, Scope};
 use super::value;
 use crate::ordered;
@@ -24,17 +24,21 @@ pub(super) fn groups(
         let group = named_group(reader, section, inherited, &mut grouped);
         groups.extend(group.map(|group| (section.origin, group)));
     }
-    for section in document.sections() {
-        if !grouped.contains(section.name.as_str()) {
-            let group = group_of_its_own(reader, section, inherited);
-            groups.extend(group.map(|group| (section.origin, group)));
+    // The order in which Supervisor reads them: of two with one name the first is used.
+    for kind in ["program:", "eventlistener:", "fcgi-program:"] {
+        let of_kind = document.sections().iter();
+        for section in of_kind.filter(|section| section.name.starts_with(kind)) {
+            if !grouped.contains(section.name.as_str()) {
+                let group = group_of_its_own(reader, section, inherited);
+                groups.extend(group.map(|group| (section.origin, group)));
+            }
         }
     }
     ordered::sort_by(&mut groups, |(_, a), (_, b)| {
         (a.priority, &a.name).cmp(&(b.priority, &b.name))
     });
-    for (origin, group) in &groups {
-        warn_of_twins(reader, *origin, group);
+    for (origin, group) in &mut groups {
+        drop_twins(reader, *origin, group);
     }
     without_twins(reader, groups)
 }
@@ -71,7 +75,8 @@ fn named_group<'a>(
             continue;
         };
         grouped.insert(&section.name);
-        let Some(program) = programs::program(reader, section, &group.name, inherited) else {
+        let Some(program) = programs::program(reader, section, Place::In(&group.name), inherited)
+        else {
             continue;
         };
         match (&mut group.kind, program.kind) {
@@ -118,16 +123,12 @@ fn group_of_its_own<'a>(
     section: &'a Section,
     inherited: &Inherited,
 ) -> Option<GroupConfig> {
-    let (kind, name) = section.name.split_once(':')?;
-    if !matches!(kind, "program" | "fcgi-program" | "eventlistener") {
-        return None;
-    }
     let Program {
         name,
         kind,
         priority,
         processes,
-    } = programs::program(reader, section, name.trim(), inherited)?;
+    } = programs::program(reader, section, Place::Alone, inherited)?;
     Some(GroupConfig {
         name,
         priority,
@@ -136,20 +137,25 @@ fn group_of_its_own<'a>(
     })
 }
 
-/// Of two processes with one name in a group only one ever runs.
-fn warn_of_twins(reader: &mut Reader<'_>, origin: Origin, group: &GroupConfig) {
+/// Of two processes with one name in a group only the last is ever used, as Supervisor does it.
+fn drop_twins(reader: &mut Reader<'_>, origin: Origin, group: &mut GroupConfig) {
     let mut names = BTreeSet::new();
-    for process in &group.processes {
-        if !names.insert(&process.name) {
-            let message = format!(
-                "two processes of group '{}' are named '{}': only the first one is used",
-                group.name, process.name
-            );
-            let file = &reader.document.file(origin).name;
-            let warning = Diagnostic::warning(message).at(file, origin.line);
-            reader.diagnostics.push(warning);
+    let mut lasts = Vec::new();
+    for process in group.processes.drain(..).rev() {
+        if names.insert(process.name.clone()) {
+            lasts.push(process);
+            continue;
         }
+        let message = format!(
+            "two processes of group '{}' are named '{}': only the last one is used",
+            group.name, process.name
+        );
+        let file = &reader.document.file(origin).name;
+        let warning = Diagnostic::warning(message).at(file, origin.line);
+        reader.diagnostics.push(warning);
     }
+    lasts.reverse();
+    group.processes = lasts;
 }
 
 /// Of two groups with one name only the first is ever used, as Supervisor does it: those, and the

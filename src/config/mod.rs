@@ -59,3 +59,4 @@ pub use search::default_socket;
 pub use servers::first_socket;
 pub use signal::SignalProblem;
 pub use supervisorctl::load_supervisorctl;
+pub use value::integer;

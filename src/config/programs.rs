@@ -14,6 +14,7 @@ use super::model::{
     Autorestart, FormatTime, GroupKind, LaunchConfig, LineFormat, ListenerConfig, LogTarget,
     OnFull, OutputForm, Policy, ProcessConfig, Signal, StreamConfig,
 };
+use super::python;
 use super::reader::{Reader, Scope};
 use super::value::{self, Refused};
 use crate::ordered;
@@ -36,23 +37,36 @@ pub(super) struct Inherited {
     pub first_server: Option<String>,
 }
 
-/// Reads a section as a program of this group.
+/// Where a section is read: by itself, or as a member of a `[group:x]`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place<'a> {
+    /// A group of its own.
+    Alone,
+    /// A member of this group.
+    In(&'a str),
+}
+
+/// Reads a section as a program, at this place.
 pub(super) fn program<'a>(
     reader: &mut Reader<'a>,
     section: &'a Section,
-    group: &str,
+    place: Place<'_>,
     inherited: &Inherited,
 ) -> Option<Program> {
     let (prefix, name) = section.name.split_once(':')?;
     let mut scope = Scope::of(section);
-    scope.suffixed = true;
     let name = match value::name(name) {
         Ok(name) => name,
         Err(refused) => {
-            scope.suffixed = false;
+            // Supervisor reads the name of a pool as a part of its processes.
+            scope.suffixed = prefix == "eventlistener";
             reader.refuse(&scope, "", &refused.words, refused.expected);
             return None;
         }
+    };
+    let group = match place {
+        Place::Alone => &name,
+        Place::In(group) => group,
     };
     // Supervisor reads it before it knows the program's names.
     let default = if prefix == "eventlistener" { -1 } else { 999 };
@@ -61,6 +75,17 @@ pub(super) fn program<'a>(
         Some(_) => priority,
         None => 999,
     };
+    if prefix == "fcgi-program" && place == Place::Alone {
+        // Whose socket it is: read before the processes, and refused without their section.
+        let host = reader.host;
+        reader.read(&scope, "user", None, |text| {
+            value::user(host, text).map(Some)
+        });
+    }
+    if prefix == "eventlistener" {
+        reader.read(&scope, "redirect_stderr", false, value::boolean);
+    }
+    scope.suffixed = true;
     scope.words.insert("program_name", name.clone());
     scope.words.insert("group_name", group.to_owned());
     let common = Common::read(reader, &scope, of_processes);
@@ -70,20 +95,7 @@ pub(super) fn program<'a>(
         scope.numbers.insert("numprocs", common.count);
         scope.own.clear();
         let process = process(reader, &mut scope, &name, &common, inherited);
-        if processes.iter().any(|other| other.name == process.name) {
-            let words = format!(
-                "two processes of {} are named {}",
-                section.name, process.name
-            );
-            reader.refuse(
-                &scope,
-                "process_name",
-                &words,
-                "a name of its own for each process",
-            );
-        } else {
-            processes.push(Arc::new(process));
-        }
+        processes.push(Arc::new(process));
     }
     ordered::sort_by(&mut processes, |a, b| {
         (a.policy.priority, &a.name).cmp(&(b.policy.priority, &b.name))
@@ -98,6 +110,11 @@ pub(super) fn program<'a>(
     scope.numbers.clear();
     scope.suffixed = false;
     let kind = match prefix {
+        "fcgi-program" if place != Place::Alone && reader.entry(&scope, "socket").is_none() => {
+            let message = "a member of a group that names no socket runs as a plain program";
+            reader.warn(&scope, "socket", message.to_owned());
+            GroupKind::Program
+        }
         "fcgi-program" => {
             let socket = fast_cgi::read(reader, &scope);
             GroupKind::FastCgi(BTreeMap::from([(name.clone(), socket)]))
@@ -145,7 +162,7 @@ impl Common {
             startsecs: reader.read(scope, "startsecs", 1, value::integer),
             startretries: reader.read(scope, "startretries", 3, value::integer),
             exitcodes: reader.read(scope, "exitcodes", vec![0], value::exit_codes),
-            stopsignal: reader.read(scope, "stopsignal", Signal(15), value::signal),
+            stopsignal: stop_signal(reader, scope),
             stopwaitsecs: reader.read(scope, "stopwaitsecs", 10, value::integer),
             stopasgroup,
             killasgroup,
@@ -184,6 +201,38 @@ impl Common {
     }
 }
 
+fn stop_signal<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> Signal {
+    let signal = reader.read(scope, "stopsignal", Signal(15), value::signal);
+    if signal == Signal(0) {
+        let message = "signal 0 is never delivered: a stop waits stopwaitsecs for SIGKILL";
+        reader.warn(scope, "stopsignal", message.to_owned());
+    }
+    signal
+}
+
+/// The name of a process. Supervisor looks at what is written only: what comes of it may be any
+/// text, however hard it is to name such a process.
+fn process_name<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, program: &str) -> String {
+    let Some(entry) = reader.entry(scope, "process_name") else {
+        return program.to_owned();
+    };
+    if let Err(refused) = value::name(&entry.value) {
+        reader.refuse(scope, "process_name", &refused.words, refused.expected);
+        return program.to_owned();
+    }
+    let Some(name) = reader.text(scope, "process_name") else {
+        return program.to_owned();
+    };
+    if name.is_empty() || name.contains([' ', ':', '/']) {
+        let message = format!(
+            "a process is named {}: commands cannot name it, or only with its group",
+            python::repr(&name)
+        );
+        reader.warn(scope, "process_name", message);
+    }
+    name
+}
+
 fn process<'a>(
     reader: &mut Reader<'a>,
     scope: &mut Scope<'a>,
@@ -193,7 +242,7 @@ fn process<'a>(
 ) -> ProcessConfig {
     let own = environment::read(reader, scope);
     scope.own = own.clone();
-    let name = reader.read(scope, "process_name", program.to_owned(), value::name);
+    let name = process_name(reader, scope, program);
     let mut environment = inherited.environment.clone();
     environment.extend(own);
     let directory = reader
@@ -316,7 +365,10 @@ fn stream<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>, channel: &str) -> Stre
 
 fn listener<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> ListenerConfig {
     let name = &scope.section.name;
-    if reader.entry(scope, "events").is_none() {
+    if reader
+        .entry(scope, "events")
+        .is_none_or(|entry| entry.value.is_empty())
+    {
         let words = format!("[{name}] section requires an \"events\" line");
         reader.refuse(scope, "events", &words, "");
     }

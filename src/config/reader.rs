@@ -75,7 +75,16 @@ impl<'a> Reader<'a> {
             }
         };
         match expand(&entry.value, lookup) {
-            Ok(text) => Some(text.into_owned()),
+            Ok(expanded) => {
+                if let Some(nameless) = expanded.nameless {
+                    let message = format!(
+                        "{nameless} has no name, as %(program_name)s has, and stays as it is; write \
+                         %{nameless} to say so"
+                    );
+                    self.warn(scope, option, message);
+                }
+                Some(expanded.text.into_owned())
+            }
             Err(problem) => {
                 let words = self.expansion_words(scope, option, &entry.value, &problem);
                 self.refuse(scope, option, &words, "a value that can be expanded");
@@ -118,7 +127,7 @@ impl<'a> Reader<'a> {
                     names.join(", ")
                 )
             }
-            ExpandProblem::Malformed(why) | ExpandProblem::Refused(why) => {
+            ExpandProblem::Malformed(why) => {
                 format!("Format string '{value}' for '{place}' is badly formatted: {why}")
             }
         }

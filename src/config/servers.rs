@@ -22,26 +22,10 @@ pub(super) fn servers(reader: &mut Reader<'_>) -> Vec<ServerConfig> {
             .filter(|s| s.name.starts_with(prefix))
         {
             let scope = Scope::of(section);
+            let credentials = credentials(reader, &scope);
             let address = match prefix {
                 "inet_http_server" => inet_address(reader, &scope),
                 _ => unix_address(reader, &scope),
-            };
-            let user = reader.text(&scope, "username");
-            let password = reader.text(&scope, "password");
-            let given = [&user, &password].map(|it| it.as_ref().map(String::is_empty));
-            let credentials = match (user, password, given) {
-                (Some(user), Some(password), [Some(false), Some(_)]) => Some((user, password)),
-                // Both empty is how some files say that there is to be none.
-                (_, _, [None, None] | [Some(true), Some(true)]) => None,
-                _ => {
-                    let words = format!(
-                        "Section [{}] contains incomplete authentication: If a username or a \
-                         password is specified, both the username and password must be specified",
-                        section.name
-                    );
-                    reader.refuse(&scope, "username", &words, "");
-                    None
-                }
             };
             if let Some(address) = address {
                 servers.push(ServerConfig {
@@ -53,6 +37,33 @@ pub(super) fn servers(reader: &mut Reader<'_>) -> Vec<ServerConfig> {
         }
     }
     servers
+}
+
+/// Who may speak to the server; `None` is everybody.
+fn credentials<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> Option<(String, String)> {
+    let user = reader.text(scope, "username");
+    let password = reader.text(scope, "password");
+    match (user, password) {
+        (None, None) => None,
+        (Some(user), Some(password)) if user.is_empty() => {
+            // Both empty is how some files say that there is to be none.
+            if !password.is_empty() {
+                let message = "without a name nobody is asked for the password; give one";
+                reader.warn(scope, "username", message.to_owned());
+            }
+            None
+        }
+        (Some(user), Some(password)) => Some((user, password)),
+        _ => {
+            let words = format!(
+                "Section [{}] contains incomplete authentication: If a username or a password is \
+                 specified, both the username and password must be specified",
+                scope.section.name
+            );
+            reader.refuse(scope, "username", &words, "");
+            None
+        }
+    }
 }
 
 fn inet_address<'a>(reader: &mut Reader<'a>, scope: &Scope<'a>) -> Option<ServerAddress> {
@@ -128,14 +139,16 @@ pub fn first_socket(host: &dyn Host, file: &Path) -> Result<Option<PathBuf>, Dia
     }
 }
 
-/// What programs are told of where to reach us: the first unix socket, else the first port.
+/// What programs are told of where to reach us: the first unix socket, else the last port, as
+/// Supervisor has it.
 pub(super) fn server_url(servers: &[ServerConfig]) -> Option<String> {
     let unix = servers.iter().find_map(|server| match &server.address {
         ServerAddress::Unix { path, .. } => Some(format!("unix://{}", path.display())),
         ServerAddress::Inet { .. } => None,
     });
     unix.or_else(|| {
-        servers.iter().find_map(|server| match &server.address {
+        let mut last_first = servers.iter().rev();
+        last_first.find_map(|server| match &server.address {
             ServerAddress::Inet { host, port, .. } => {
                 let host = if host.is_empty() { "localhost" } else { host };
                 Some(match host.contains(':') {

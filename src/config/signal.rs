@@ -41,6 +41,13 @@ const NAMES: &[(u8, &[&str])] = &[
     (RTMAX, &["RTMAX"]),
 ];
 
+/// What else begins with `SIG` in Python's module of signals.
+const CONSTANTS: &[(u8, &[&str])] = &[
+    (0, &["_DFL", "_BLOCK"]),
+    (1, &["_IGN", "_UNBLOCK"]),
+    (2, &["_SETMASK"]),
+];
+
 /// First real-time signal a program may use; the C library keeps 32 and 33.
 const RTMIN: u8 = 34;
 const RTMAX: u8 = 64;
@@ -60,14 +67,12 @@ impl Signal {
         NAMES.iter().flat_map(|(_, names)| names.iter().copied())
     }
 
-    /// Reads a name with or without `SIG` in any case, a number, or `RTMIN+n`.
-    ///
-    /// Python also takes 0 and names such as `SIG_IGN`; they would deliver nothing, so they are
-    /// refused here.
+    /// Reads a name with or without `SIG` in any case, a number, or `RTMIN+n`. 0 is one that is
+    /// never delivered; Python takes the names of some of its other constants as well.
     pub fn parse(text: &str) -> Result<Signal, SignalProblem> {
         if let Ok(number) = python::integer(text, 10) {
             return match u8::try_from(number) {
-                Ok(n @ (1..=31 | RTMIN..=RTMAX)) => Ok(Signal(n)),
+                Ok(n @ (0..=31 | RTMIN..=RTMAX)) => Ok(Signal(n)),
                 _ => Err(SignalProblem::Number),
             };
         }
@@ -81,20 +86,13 @@ impl Signal {
         }
         NAMES
             .iter()
+            .chain(CONSTANTS)
             .find(|(_, names)| names.contains(&name))
             .map(|(number, _)| Signal(*number))
             .ok_or_else(|| {
                 let all = NAMES.iter().flat_map(|(_, names)| names.iter().copied());
                 SignalProblem::Name(nearest(name, all))
             })
-    }
-
-    /// Reads a signal to be sent: as above, and 0, which only asks whether it could be.
-    pub fn to_send(text: &str) -> Result<Signal, SignalProblem> {
-        match python::integer(text, 10) {
-            Ok(0) => Ok(Signal(0)),
-            _ => Signal::parse(text),
-        }
     }
 
     /// The name as Supervisor prints it (`SIGTERM`), or `signal 40` where there is none.
@@ -126,12 +124,14 @@ mod tests {
             ("rtmin+3", Ok(37)),
             ("RTMAX", Ok(64)),
             ("RTMIN+31", Err(SignalProblem::Number)),
-            ("0", Err(SignalProblem::Number)),
+            ("0", Ok(0)),
             ("32", Err(SignalProblem::Number)),
             ("65", Err(SignalProblem::Number)),
             ("-1", Err(SignalProblem::Number)),
             ("999", Err(SignalProblem::Number)),
-            ("SIG_IGN", Err(SignalProblem::Name(None))),
+            ("SIG_IGN", Ok(1)),
+            ("sig_dfl", Ok(0)),
+            ("SIG_FOO", Err(SignalProblem::Name(None))),
             ("TREM", Err(SignalProblem::Name(Some("TERM")))),
             ("", Err(SignalProblem::Name(None))),
         ];

@@ -27,17 +27,15 @@ pub fn refused<T>(words: impl Into<String>, expected: &'static str) -> Result<T,
     })
 }
 
-/// An integer as Python's `int()` takes it.
+/// An integer as Python's `int()` takes it; what is beyond 64 bits is as good as their bound.
 pub fn integer(text: &str) -> Result<i64, Refused> {
     python::integer(text, 10).or_else(|problem| match problem {
         IntegerProblem::NotALiteral => refused(
             format!("invalid literal for int() with base 10: {}", repr(text)),
             "a whole number",
         ),
-        IntegerProblem::TooLarge => refused(
-            format!("the number {text} is too large"),
-            "a smaller number",
-        ),
+        IntegerProblem::TooLarge if strip(text).starts_with('-') => Ok(i64::MIN),
+        IntegerProblem::TooLarge => Ok(i64::MAX),
     })
 }
 
@@ -72,11 +70,12 @@ pub fn signed_bytes(text: &str) -> Result<i64, Refused> {
     Ok(number.saturating_mul(unit))
 }
 
-/// An octal mode.
+/// An octal mode; of a negative one the system sees the lowest bits.
 pub fn octal(text: &str) -> Result<u32, Refused> {
+    let bits = |mode: i64| if mode < 0 { mode & 0o7777 } else { mode };
     match python::integer(text, 8)
         .ok()
-        .and_then(|mode| u32::try_from(mode).ok())
+        .and_then(|mode| u32::try_from(bits(mode)).ok())
     {
         Some(mode) => Ok(mode),
         None => refused(
@@ -205,7 +204,7 @@ pub fn owner(host: &dyn Host, text: &str) -> Result<(Option<u32>, Option<u32>), 
 /// A directory that exists.
 pub fn directory(host: &dyn Host, text: &str) -> Result<String, Refused> {
     let path = expand_home(host, text);
-    match host.is_dir(Path::new(&path)) {
+    match !path.is_empty() && host.is_dir(Path::new(&path)) {
         true => Ok(path),
         false => refused(
             format!("{text} is not an existing directory"),
@@ -270,18 +269,15 @@ pub fn format_time(text: &str) -> Result<FormatTime, Refused> {
     }
 }
 
-/// A program, group or process name.
+/// A program, group or process name, before anything in it is expanded.
 pub fn name(text: &str) -> Result<String, Refused> {
     let name = strip(text);
-    if name.is_empty() {
-        return refused("Invalid name: '' because it is empty", "a name");
-    }
     match name.chars().find(|c| *c == ' ' || *c == ':' || *c == '/') {
         None => Ok(name.to_owned()),
         Some(c) => refused(
             format!(
                 "Invalid name: {} because of character: {}",
-                repr(name),
+                repr(text),
                 repr(&c.to_string())
             ),
             "a name without blanks, colons and slashes",
@@ -289,20 +285,25 @@ pub fn name(text: &str) -> Result<String, Refused> {
     }
 }
 
-/// `port`, `:port`, `*:port`, `host:port` or `[address]:port`.
-pub fn inet_address(text: &str) -> Result<(String, u16), Refused> {
-    let expected = "port, *:port or host:port";
-    let bounded = |number: i64| match number {
+/// The number of a port.
+pub fn port_number(text: &str) -> Result<u16, Refused> {
+    let expected = "a port from 1 to 65535";
+    match integer(text)? {
         n if n < 1 => refused(format!("{n} is below lower bound (1)"), expected),
         n => match u16::try_from(n) {
             Ok(port) => Ok(port),
             Err(_) => refused(format!("{n} is above upper bound (65535)"), expected),
         },
-    };
+    }
+}
+
+/// `port`, `:port`, `*:port`, `host:port` or `[address]:port`.
+pub fn inet_address(text: &str) -> Result<(String, u16), Refused> {
+    let expected = "port, *:port or host:port";
     match text.rsplit_once(':') {
         Some((_, "")) => refused("no port number specified in ''", expected),
         Some((host, port)) => {
-            let port = integer(port).and_then(bounded)?;
+            let port = port_number(port)?;
             // An address of IPv6 stands in brackets, which are no part of it.
             let bare = host
                 .strip_prefix('[')
@@ -313,7 +314,7 @@ pub fn inet_address(text: &str) -> Result<(String, u16), Refused> {
             };
             Ok((host, port))
         }
-        None => match integer(text).and_then(bounded) {
+        None => match port_number(text) {
             Ok(port) => Ok((String::new(), port)),
             Err(_) => refused(
                 format!("not a valid port number: {} ", repr(text)),

@@ -150,16 +150,12 @@ impl Arguments {
         }
     }
 
-    pub(super) fn groups(&mut self) -> Result<Vec<String>, Trouble> {
-        let groups: Vec<String> = std::mem::take(&mut self.words).collect();
-        match groups.iter().any(String::is_empty) {
-            true => Err(self.misuse("a name is empty")),
-            false => Ok(groups),
-        }
+    pub(super) fn groups(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.words).collect()
     }
 
     pub(super) fn some_groups(&mut self) -> Result<Vec<String>, Trouble> {
-        let groups = self.groups()?;
+        let groups = self.groups();
         match groups.is_empty() {
             true => Err(self.misuse("no group is named")),
             false => Ok(groups),

@@ -138,7 +138,7 @@ pub const VERBS: &[Verb] = &[
         help: "Sends a signal, given by name (HUP, SIGHUP) or number, to processes.",
         read: |a| {
             let word = a.required("SIGNAL")?;
-            let signal = Signal::to_send(&word).map_err(|_| {
+            let signal = Signal::parse(&word).map_err(|_| {
                 let text = format!("no signal is called {}", shown(&word));
                 Trouble::new(Code::BadSignal, text)
             })?;
@@ -425,7 +425,7 @@ fn enable(enabled: bool, selectors: Vec<Selector>) -> Request {
 }
 
 fn following(arguments: &mut Arguments) -> Result<Following, Trouble> {
-    let mut groups = arguments.groups()?;
+    let mut groups = arguments.groups();
     if groups.iter().any(|group| group == "all") {
         groups.clear();
     }

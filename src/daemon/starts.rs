@@ -40,12 +40,26 @@ impl Brain {
         reply: Sender<Answer>,
     ) {
         let mut refused = Vec::new();
-        let mut startable = Vec::new();
-        for selected in self.fleet.select(&selectors) {
-            for id in selected.processes.iter().flatten() {
-                match self.unstartable(*id, selected.named) {
-                    Some(report) => refused.push(report),
-                    None => startable.extend(self.processes.get(id).map(|it| it.name.clone())),
+        let mut others = Vec::new();
+        // One answer for each selector, or one for `all`, which is never in vain.
+        for (selector, selected) in selectors.iter().zip(self.fleet.select(&selectors)) {
+            let Ok(found) = selected.processes else {
+                others.push(selector.clone());
+                continue;
+            };
+            for id in found {
+                let Some(process) = self.processes.get(&id) else {
+                    continue;
+                };
+                if !selected.named && self.fleet.get(id).is_some_and(|it| it.state().is_running()) {
+                    continue;
+                }
+                match launch::check_command(&process.config.launch) {
+                    Err(failure) => refused.push(Report {
+                        subject: process.name.to_string(),
+                        result: Err(Refusal::SpawnFailed(failure)),
+                    }),
+                    Ok(_) => others.push(Selector::Process(process.name.clone())),
                 }
             }
         }
@@ -55,25 +69,11 @@ impl Brain {
         for report in refused {
             send(&reply, Answer::Report(report));
         }
-        let selectors: Vec<_> = startable.into_iter().map(Selector::Process).collect();
-        if selectors.is_empty() {
+        if others.is_empty() {
             return send(&reply, Answer::Done);
         }
+        let selectors = others;
         self.ask_fleet(Request::Start { selectors, wait }, Some(reply));
-    }
-
-    /// Why the command of a process cannot be executed.
-    fn unstartable(&self, id: ProcessId, named: bool) -> Option<Report> {
-        let process = self.processes.get(&id)?;
-        let runs = self.fleet.get(id)?.state().is_running();
-        if runs && !named {
-            return None;
-        }
-        let failure = launch::check_command(&process.config.launch).err()?;
-        Some(Report {
-            subject: process.name.to_string(),
-            result: Err(Refusal::SpawnFailed(failure)),
-        })
     }
 
     /// First step: look at the command, end what is left of the last run, and have the log files

@@ -46,9 +46,7 @@ pub fn is_auto_name(name: &[u8], identifier: &str) -> bool {
     let process = front
         .strip_suffix(b"-stdout")
         .or_else(|| front.strip_suffix(b"-stderr"));
-    random.len() == RANDOM_LEN
-        && random.iter().all(is_random)
-        && process.is_some_and(|process| !process.is_empty())
+    random.len() == RANDOM_LEN && random.iter().all(is_random) && process.is_some()
 }
 
 fn strip_rotation_number(name: &[u8]) -> &[u8] {
@@ -130,7 +128,7 @@ mod tests {
             ("web-stdout---supervisor-ABCDEFGH.log", false),
             ("web-stdout---supervisor2-abcdefgh.log", false),
             ("web-stdout---superXvisor-abcdefgh.log", false),
-            ("-stdout---supervisor-abcdefgh.log", false),
+            ("-stdout---supervisor-abcdefgh.log", true),
             ("web-stdin---supervisor-abcdefgh.log", false),
             (".log", false),
             ("1", false),

@@ -141,7 +141,7 @@ fn read(verb: &str, name: &str, query: &Form, body: &[u8]) -> Result<Option<Ask>
         "rotate" => Ask::Rotate(selected()?),
         "signal" => {
             let text = query.field("signal").unwrap_or_default();
-            let signal = Signal::to_send(text)
+            let signal = Signal::parse(text)
                 .map_err(|_| Trouble::new(Code::BadSignal, Code::BadSignal.meaning()))?;
             Ask::Signal {
                 signal,

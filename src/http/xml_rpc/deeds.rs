@@ -132,7 +132,7 @@ impl Interface {
     /// Sends a signal, by name or number. A word that names none is looked at last: it fails for
     /// every process that it would have been sent to.
     async fn signal(&self, on: Selector, word: &str, asked: &str) -> Outcome {
-        if let Ok(signal) = Signal::to_send(word) {
+        if let Ok(signal) = Signal::parse(word) {
             let selectors = vec![on];
             return self
                 .carry_out_on(Ask::Signal { signal, selectors }, asked)
