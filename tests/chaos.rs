@@ -304,7 +304,7 @@ fn no_descriptors_left() {
     let lab = Lab::of(lab::Subject::Appctl).started(
         "[program:stays]\ncommand=/bin/sleep 1001\n\
          [program:many]\ncommand=/bin/sleep 1002\nprocess_name=m%(process_num)02d\nnumprocs=20\n\
-         autostart=false\nstartretries=1000\nstartsecs=0\nstdout_logfile=NONE\nstderr_logfile=NONE\n",
+         autostart=false\nstartretries=1000\nstartsecs=0\n",
     );
     lab.wait_state("stays", "RUNNING");
     let stays = lab.pid("stays");

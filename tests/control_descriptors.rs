@@ -4,12 +4,13 @@
 
 mod control_support;
 
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use control_support::{Client, Daemon};
+use control_support::{Client, Daemon, PATIENCE};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
@@ -54,4 +55,30 @@ fn without_descriptors_clients_wait_and_nothing_spins() {
     setrlimit(Resource::Nofile, limit).unwrap();
     assert_eq!(Client::of(stream).answer(), ["- 0.1.0", "ok"]);
     assert_eq!(daemon.client().ask("version"), ["- 0.1.0", "ok"]);
+
+    // Others have taken all there are: a few clients are served all the same, one after the other.
+    let low = Rlimit {
+        current: Some(200),
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, low).unwrap();
+    let sockets: Vec<OwnedFd> = (0..3)
+        .map(|_| rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap())
+        .collect();
+    let mut taken = Vec::new();
+    for socket in sockets {
+        // A copy of it, for a client reads and writes.
+        let copy = socket.try_clone().unwrap();
+        while let Ok(null) = File::open("/dev/null") {
+            taken.push(null);
+        }
+        rustix::net::connect(&socket, &SocketAddrUnix::new(daemon.socket()).unwrap()).unwrap();
+        let (stream, mut writer) = (UnixStream::from(socket), UnixStream::from(copy));
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        writer.write_all(b"version\nquit\n").unwrap();
+        let mut answer = String::new();
+        (&stream).read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "- 0.1.0\nok\nok\n");
+    }
+    setrlimit(Resource::Nofile, limit).unwrap();
 }

@@ -129,12 +129,7 @@ fn a_start_waits_for_the_end_of_a_daemon_that_serves_no_more() {
     let lock = fs::File::open(&path).unwrap();
     lock.lock().unwrap();
     lab.launch();
-    let pid = lab.daemon_pid();
-    lab.until("it tries the lock", |_| {
-        let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
-        let mut open = open.filter_map(|it| fs::read_link(it.ok()?.path()).ok());
-        open.any(|it| it == path)
-    });
+    lab.wait_text("daemon.out", "already running, pid 1, but serves nobody");
     drop(lock);
     lab.wait_state("a", "RUNNING");
     lab.shut_down();

@@ -4,6 +4,7 @@
 //! Must never: accept without a permit, spin when descriptors have run out, panic on what the
 //! kernel answers.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -25,6 +26,9 @@ use super::question::{Peer, Question};
 use super::seats::{Permit, Seat, Seats};
 use super::session;
 use crate::launch;
+
+/// Connections that are accepted although descriptors have run out.
+const SPARES: usize = 4;
 
 /// Pause after the system refused a connection for want of descriptors or memory.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -97,6 +101,26 @@ pub async fn serve(listener: OwnedFd, rooms: Rooms) -> io::Error {
     serve_within(Limits::default(), listener, rooms).await
 }
 
+/// Descriptors that are kept to be given up, one for each connection that could not be accepted
+/// otherwise: who has used up all others must be able to hear of it, and stop something.
+struct Spares(Vec<OwnedFd>);
+
+impl Spares {
+    /// Takes those that are missing, as far as there are any.
+    fn fill(&mut self) {
+        while self.0.len() < SPARES
+            && let Ok(null) = File::open("/dev/null")
+        {
+            self.0.push(null.into());
+        }
+    }
+
+    /// Gives one up; false if there is none.
+    fn give_up(&mut self) -> bool {
+        self.0.pop().is_some()
+    }
+}
+
 /// Serves a listening socket within other limits than usual.
 pub async fn serve_within(limits: Limits, listener: OwnedFd, rooms: Rooms) -> io::Error {
     // Not by way of async-std's conversion, which panics when the reactor refuses it.
@@ -105,22 +129,32 @@ pub async fn serve_within(limits: Limits, listener: OwnedFd, rooms: Rooms) -> io
         Err(error) => return error,
     };
     let seats: Seats<u32> = Seats::new(limits);
-    let mut refused = false;
+    let (mut refused, mut spares) = (false, Spares(Vec::new()));
+    spares.fill();
     loop {
         let permit = seats.permit().await;
-        match listener.accept().await {
+        // Without descriptors the kernel refuses to accept before it looks whether anybody is there.
+        let waited = listener.readable().await;
+        let accepted = match waited {
+            Ok(()) => listener.accept().await,
+            Err(error) => Err(error),
+        };
+        match accepted {
             Ok((stream, _)) => {
                 refused = false;
                 admit(stream, permit, limits, &rooms);
+                spares.fill();
             }
             Err(error) => match severity(&error) {
                 Severity::OfTheClient => {}
+                Severity::Passing if spares.give_up() => {}
                 Severity::Passing => {
                     if !std::mem::replace(&mut refused, true) {
                         log::warn!("connections have to wait: accepting one: {error}");
                     }
                     drop(permit);
                     Timer::after(ACCEPT_PAUSE).await;
+                    spares.fill();
                 }
                 Severity::Final => return error,
             },

@@ -174,7 +174,7 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
     }
     brain.meet_systemd();
     if settings.detached {
-        super::detach::let_go_of_terminal();
+        launch::let_go_of_terminal();
     }
     let code = loop {
         match brain.turns().await {

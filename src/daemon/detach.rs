@@ -32,21 +32,6 @@ pub fn take_ready_pipe() -> Option<OwnedFd> {
     Some(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Closes the standard descriptors of whoever started us, who is being told that we serve.
-pub fn let_go_of_terminal() {
-    let Ok(null) = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/null")
-    else {
-        return;
-    };
-    // Each fails only if the number is out of range, and these are not.
-    let _ = rustix::stdio::dup2_stdin(&null);
-    let _ = rustix::stdio::dup2_stdout(&null);
-    let _ = rustix::stdio::dup2_stderr(&null);
-}
-
 fn borrow(number: i32) -> std::os::fd::BorrowedFd<'static> {
     // SAFETY: used for one fcntl that fails cleanly if the number is not open.
     #[allow(unsafe_code)]

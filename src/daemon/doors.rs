@@ -146,7 +146,7 @@ fn open_unix(
         }
         _ => refused.to_string(),
     };
-    let lock = take_lock(path).map_err(words)?;
+    let lock = take_lock(path, personality).map_err(words)?;
     let holder = find_holder(path, notes)?;
     // With the lock held, whatever socket can be taken is one that nobody serves.
     let stale = std::fs::symlink_metadata(path).is_ok();
@@ -163,13 +163,19 @@ fn open_unix(
 
 /// Takes the lock of the instance. A daemon that holds it and serves nobody is about to end: whoever
 /// stops one and starts the next need not wait in between.
-fn take_lock(socket: &Path) -> Result<OwnedFd, ListenError> {
-    let until = Instant::now() + END_TIME;
+fn take_lock(socket: &Path, personality: Personality) -> Result<OwnedFd, ListenError> {
+    let (until, mut told) = (
+        Instant::now() + END_TIME,
+        personality != Personality::Appctl,
+    );
     loop {
         match listener::lock_instance(socket) {
-            Err(ListenError::AlreadyRunning { .. })
+            Err(refused @ ListenError::AlreadyRunning { .. })
                 if !listener::is_served(socket) && Instant::now() < until =>
             {
+                if !std::mem::replace(&mut told, true) {
+                    eprintln!("appctl: {refused}, but serves nobody: waiting for its end");
+                }
                 thread::sleep(LOOK_INTERVAL);
             }
             taken => return taken,

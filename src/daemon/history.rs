@@ -10,6 +10,7 @@ use async_std::channel::Sender;
 use super::answers::{fail, send};
 use super::brain::Brain;
 use super::options::Personality;
+use super::questions::these_or_all;
 use super::sentences::{self, say};
 use super::settings::Settings;
 use crate::config::{ServerAddress, StateDirectory, SupervisordConfig};
@@ -246,13 +247,8 @@ impl Brain {
 
     /// Shows the last runs of programs.
     pub(super) fn answer_history(&self, selectors: &[Selector], reply: Sender<Answer>) {
-        let everything = [Selector::All];
-        let selectors = match selectors {
-            [] => &everything,
-            some => some,
-        };
         let names: Vec<ProcessName> = self
-            .selected(selectors, &reply)
+            .selected(these_or_all(selectors), &reply)
             .into_iter()
             .filter_map(|id| Some(self.processes.get(&id)?.name.clone()))
             .collect();

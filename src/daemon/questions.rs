@@ -159,15 +159,9 @@ impl Brain {
     }
 
     fn answer_status(&self, selectors: &[Selector], reply: &Sender<Answer>) {
-        let everything = [Selector::All];
-        let selectors = if selectors.is_empty() {
-            &everything
-        } else {
-            selectors
-        };
         for Selected {
             subject, processes, ..
-        } in self.fleet.select(selectors)
+        } in self.fleet.select(these_or_all(selectors))
         {
             match processes {
                 Ok(ids) => {
@@ -182,12 +176,7 @@ impl Brain {
     }
 
     fn answer_logs(&self, selectors: &[Selector], reply: &Sender<Answer>) {
-        let everything = [Selector::All];
-        let selectors = match selectors {
-            [] => &everything,
-            some => some,
-        };
-        for id in self.selected(selectors, reply) {
+        for id in self.selected(these_or_all(selectors), reply) {
             let Some(process) = self.processes.get(&id) else {
                 continue;
             };
@@ -332,5 +321,13 @@ impl Brain {
             }
         }
         ids
+    }
+}
+
+/// What is asked about; without a name, everything.
+pub(super) fn these_or_all(selectors: &[Selector]) -> &[Selector] {
+    match selectors {
+        [] => &[Selector::All],
+        some => some,
     }
 }

@@ -24,8 +24,8 @@ use super::wishes::{WISHES, Wishes};
 use super::{ParkKey, SignalNotice};
 use crate::fleet::Stamp;
 use crate::launch::{
-    ProcessStat, SignalMask, SignalSet, SignalSource, now, oom_score_adj, reset_disposition,
-    set_oom_score_adj,
+    ProcessStat, SignalMask, SignalSet, SignalSource, let_go_of_terminal, now, oom_score_adj,
+    reset_disposition, set_oom_score_adj,
 };
 
 /// The keeper's name as the kernel shows it (at most 15 bytes).
@@ -45,21 +45,6 @@ const NOT_PARKED_MAX: usize = 256;
 
 /// Exit code of a keeper that could not begin, or could not start its first brain.
 pub(super) const CANNOT_BEGIN: u8 = 1;
-
-/// In the background: the standard descriptors of whoever started us are none of our business.
-fn let_go_of_terminal() {
-    let Ok(null) = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/null")
-    else {
-        return;
-    };
-    // Each fails only if the number is out of range, and these are not.
-    let _ = rustix::stdio::dup2_stdin(&null);
-    let _ = rustix::stdio::dup2_stdout(&null);
-    let _ = rustix::stdio::dup2_stderr(&null);
-}
 
 /// If the environment says that this process was exec'd as the keeper: runs it to its end. The
 /// caller is `main`, before anything else.

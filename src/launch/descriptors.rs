@@ -65,3 +65,18 @@ pub(super) fn leave_shared_table(kept: &BTreeSet<RawFd>) -> bool {
     }
     true
 }
+
+/// In the background: the standard descriptors of whoever started us are none of our business.
+pub(crate) fn let_go_of_terminal() {
+    let Ok(null) = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+    else {
+        return;
+    };
+    // Each fails only if the number is out of range, and these are not.
+    let _ = rustix::stdio::dup2_stdin(&null);
+    let _ = rustix::stdio::dup2_stdout(&null);
+    let _ = rustix::stdio::dup2_stderr(&null);
+}

@@ -55,7 +55,7 @@ pub use spawn::{ChildEnds, Membership, check_command, spawn};
 pub use stat::ProcessStat;
 pub use tree::{Marks, Member, Push, Round, sweep};
 
-pub(crate) use descriptors::close_on_exec_from;
+pub(crate) use descriptors::{close_on_exec_from, let_go_of_terminal};
 pub(crate) use environment::ROLE_VARIABLE;
 pub(crate) use limits::{oom_score_adj, set_oom_score_adj};
 pub(crate) use mask::{SignalMask, SignalSet, SignalSource, reset_disposition};
