@@ -82,12 +82,6 @@ impl Brain {
         }
         self.clean_auto_logs();
         say(sentences::started(self.keeper.pid));
-        if self.configuration.last_read.servers != settings.configured_servers {
-            say(sentences::warning(
-                "[unix_http_server] or [inet_http_server] was changed: the sockets and passwords \
-                 stay as they were until the daemon itself is restarted",
-            ));
-        }
         self.add_all();
     }
 

@@ -21,7 +21,7 @@ use super::processes::Process;
 use super::reconfigure::Configuration;
 use super::recover::{Legacy, read_legacy};
 use super::sentences::{self, say};
-use super::serving::{serve, take_listeners};
+use super::serving::{Served, serve, take_listeners};
 use super::settings::Settings;
 use super::sockets::Sockets;
 use super::systemd::Systemd;
@@ -52,6 +52,7 @@ pub struct Brain {
     pub(super) plane: Plane,
     pub(super) reports: Receiver<PlaneReport>,
     pub(super) questions: Receiver<Question>,
+    pub(super) served: Served,
     pub(super) deaths: Deaths,
     pub(super) oom_kills: OomKills,
     pub(super) launcher: Launcher,
@@ -149,7 +150,7 @@ struct Past {
 
 async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
     let (mut brain, past) = assemble(link, inheritance)?;
-    let settings = past.settings;
+    let mut settings = past.settings;
     brain.begin_watch();
     match past.legacy {
         Some(Ok(legacy)) => {
@@ -178,7 +179,10 @@ async fn live(link: Link, inheritance: Inheritance) -> Result<u8, String> {
     }
     let code = loop {
         match brain.turns().await {
-            Outcome::StartOver => brain.begin_again(&settings),
+            Outcome::StartOver => {
+                brain.follow_servers(&mut settings).await;
+                brain.begin_again(&settings);
+            }
             Outcome::Shutdown(code) => break code,
         }
     };
@@ -223,7 +227,8 @@ fn assemble(link: Link, inheritance: Inheritance) -> Result<(Brain, Past), Strin
     start_main_log(&plane, &supervisord, &settings, keeper_pid, &mut parked)?;
 
     let (ask, questions) = bounded(QUESTIONS_MAX);
-    serve(&settings, take_listeners(&mut parked), &ask);
+    let served = serve(&settings, take_listeners(&mut parked), &ask)
+        .map_err(|error| format!("serving: {error}"))?;
     let deaths = Deaths::new().map_err(|error| format!("the set of pidfds: {error}"))?;
     let (slate, memory) =
         open_slate(&mut parked, &link).map_err(|error| format!("the memory of events: {error}"))?;
@@ -245,6 +250,7 @@ fn assemble(link: Link, inheritance: Inheritance) -> Result<(Brain, Past), Strin
         plane,
         reports,
         questions,
+        served,
         deaths,
         oom_kills: OomKills::from_now_on(),
         launcher,

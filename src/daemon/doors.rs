@@ -75,7 +75,8 @@ pub(super) fn open_doors(
                 }
             }
             ServerAddress::Inet { .. } => {
-                open_inet(&mut doors, server.clone(), personality, notes)?;
+                doors.listeners.push(bind_inet(server, personality, notes)?);
+                doors.servers.push(server.clone());
                 if credentials.is_none() {
                     notes.push(without_authentication(section));
                 }
@@ -136,16 +137,7 @@ fn open_unix(
     let ServerAddress::Unix { path, mode, owner } = &server.address else {
         return Ok(());
     };
-    let words = |refused: ListenError| match (&refused, personality) {
-        (ListenError::System { error, .. }, Personality::Supervisord) => no_server(error),
-        (ListenError::AlreadyRunning { .. }, Personality::Supervisord) => {
-            no_server(&io::ErrorKind::AddrInUse.into())
-        }
-        (ListenError::PathTooLong(_), Personality::Supervisord) => {
-            "Cannot open an HTTP server: socket.error reported AF_UNIX path too long".to_owned()
-        }
-        _ => refused.to_string(),
-    };
+    let words = |refused: ListenError| unix_refusal(&refused, personality);
     let lock = take_lock(path, personality).map_err(words)?;
     let holder = find_holder(path, notes)?;
     // With the lock held, whatever socket can be taken is one that nobody serves.
@@ -159,6 +151,34 @@ fn open_unix(
     doors.listeners.push(bound);
     doors.servers.push(server);
     Ok(())
+}
+
+/// In whose words a unix socket cannot be opened.
+fn unix_refusal(refused: &ListenError, personality: Personality) -> String {
+    match (refused, personality) {
+        (ListenError::System { error, .. }, Personality::Supervisord) => no_server(error),
+        (ListenError::AlreadyRunning { .. }, Personality::Supervisord) => {
+            no_server(&io::ErrorKind::AddrInUse.into())
+        }
+        (ListenError::PathTooLong(_), Personality::Supervisord) => {
+            "Cannot open an HTTP server: socket.error reported AF_UNIX path too long".to_owned()
+        }
+        _ => refused.to_string(),
+    }
+}
+
+/// Opens a server that a reload brought. A unix socket has no lock of its own: whoever wants the
+/// path finds that somebody answers there.
+pub(super) fn open_another(
+    server: &ServerConfig,
+    personality: Personality,
+    notes: &mut Vec<Note>,
+) -> Result<OwnedFd, String> {
+    match &server.address {
+        ServerAddress::Unix { path, mode, owner } => listener::bind_unix(path, *mode, *owner)
+            .map_err(|refused| unix_refusal(&refused, personality)),
+        ServerAddress::Inet { .. } => bind_inet(server, personality, notes),
+    }
 }
 
 /// Takes the lock of the instance. A daemon that holds it and serves nobody is about to end: whoever
@@ -210,26 +230,25 @@ fn find_holder(socket: &Path, notes: &mut Vec<Note>) -> Result<Holder, Refusal> 
     })
 }
 
-fn without_authentication(section: &str) -> Note {
+pub(super) fn without_authentication(section: &str) -> Note {
     let text = format!("Server '{section}' running without any HTTP authentication checking");
-    Note::lasting(LogLevel::Critical, text)
+    Note::of_servers(LogLevel::Critical, text)
 }
 
 /// Opens a TCP port. Without a password it is not served beyond this machine, unless the
 /// configuration insists: whoever reaches it could start and stop everything.
-fn open_inet(
-    doors: &mut Doors,
-    server: ServerConfig,
+fn bind_inet(
+    server: &ServerConfig,
     personality: Personality,
     notes: &mut Vec<Note>,
-) -> Result<(), Refusal> {
+) -> Result<OwnedFd, String> {
     let ServerAddress::Inet {
         host,
         port,
         allow_unauthenticated,
     } = &server.address
     else {
-        return Ok(());
+        return Err(format!("[{}] is no port", server.section));
     };
     let section = &server.section;
     let words = |error: io::Error| match personality {
@@ -250,7 +269,7 @@ fn open_inet(
             _ => Ipv4Addr::LOCALHOST.into(),
         };
         addresses = vec![SocketAddr::from((loopback, *port))];
-        notes.push(Note::lasting(
+        notes.push(Note::of_servers(
             LogLevel::Critical,
             format!(
                 "[{section}] has no password: port {port} is served on {} only; set username and \
@@ -260,9 +279,7 @@ fn open_inet(
         ));
     }
     let listener = TcpListener::bind(&addresses[..]).map_err(words)?;
-    doors.listeners.push(listener.into());
-    doors.servers.push(server);
-    Ok(())
+    Ok(listener.into())
 }
 
 /// Supervisor's words for a socket that cannot be opened.

@@ -33,6 +33,7 @@ mod processes;
 mod questions;
 mod reconfigure;
 mod recover;
+mod reopening;
 mod sentences;
 mod serving;
 mod settings;

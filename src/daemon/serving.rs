@@ -1,10 +1,12 @@
 //! Serving: every listening socket that the keeper holds has a task of its own.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use async_std::channel::Sender;
+use async_std::task::JoinHandle;
 use futures_lite::FutureExt;
 
 use super::sentences::{self, say};
@@ -25,10 +27,65 @@ pub(super) fn take_listeners(parked: &mut BTreeMap<ParkKey, OwnedFd>) -> Vec<(u3
     listeners
 }
 
+/// The servers of a brain.
+#[derive(Debug)]
+pub(super) struct Served {
+    ask: Sender<Question>,
+    live: Live,
+    doors: Vec<Door>,
+}
+
+/// A server, its listening socket, and the task that serves it.
+#[derive(Debug)]
+struct Door {
+    server: ServerConfig,
+    listener: OwnedFd,
+    task: JoinHandle<()>,
+}
+
 /// Serves every listening socket in a task of its own.
-pub(super) fn serve(settings: &Settings, listeners: Vec<(u32, OwnedFd)>, ask: &Sender<Question>) {
-    let live = Live::new(ask.clone());
-    for (server, (key, listener)) in settings.servers.iter().zip(listeners) {
+pub(super) fn serve(
+    settings: &Settings,
+    listeners: Vec<(u32, OwnedFd)>,
+    ask: &Sender<Question>,
+) -> io::Result<Served> {
+    let mut served = Served {
+        ask: ask.clone(),
+        live: Live::new(ask.clone()),
+        doors: Vec::new(),
+    };
+    for (server, (_, listener)) in settings.servers.iter().zip(listeners) {
+        served.open(server.clone(), listener)?;
+    }
+    Ok(served)
+}
+
+impl Served {
+    /// Serves one more.
+    pub(super) fn open(&mut self, server: ServerConfig, listener: OwnedFd) -> io::Result<()> {
+        let key = self.doors.len();
+        let ours = listener.try_clone()?;
+        let task = self.task(key, &server, listener);
+        self.doors.push(Door {
+            server,
+            listener: ours,
+            task,
+        });
+        Ok(())
+    }
+
+    /// Accepts nobody any more; who is connected stays. The sockets go on to listen.
+    pub(super) async fn close_all(&mut self) -> Vec<(ServerConfig, OwnedFd)> {
+        let mut closed = Vec::new();
+        for door in self.doors.drain(..) {
+            door.task.cancel().await;
+            closed.push((door.server, door.listener));
+        }
+        closed
+    }
+
+    fn task(&self, key: usize, server: &ServerConfig, listener: OwnedFd) -> JoinHandle<()> {
+        let (ask, live) = (&self.ask, &self.live);
         let credentials = server
             .credentials
             .clone()
@@ -52,7 +109,7 @@ pub(super) fn serve(settings: &Settings, listeners: Vec<(u32, OwnedFd)>, ask: &S
                 )));
             }
             .boxed(),
-        );
+        )
     }
 }
 

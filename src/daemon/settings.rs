@@ -30,7 +30,7 @@ pub struct Settings {
     pub supervisord: SupervisordConfig,
     /// What we listen on, in the order of the keeper's listeners.
     pub servers: Vec<ServerConfig>,
-    /// The servers as configured at boot, served or not.
+    /// The servers as configured at boot or at the last reload, served or not.
     pub configured_servers: Vec<ServerConfig>,
     /// Namespaces of `[rpcinterface:x]` at boot.
     pub rpc_interfaces: Vec<String>,
@@ -51,26 +51,34 @@ pub struct Note {
     pub text: String,
     /// It is true of every start, also of one after a reload.
     pub lasting: bool,
+    /// It is about a server, and true as long as the servers are the same.
+    pub of_servers: bool,
 }
 
 impl Note {
     /// What was done once.
     pub fn once(level: LogLevel, text: String) -> Note {
-        let lasting = false;
         Note {
             level,
             text,
-            lasting,
+            lasting: false,
+            of_servers: false,
         }
     }
 
     /// What goes on to be so.
     pub fn lasting(level: LogLevel, text: String) -> Note {
-        let lasting = true;
         Note {
-            level,
-            text,
-            lasting,
+            lasting: true,
+            ..Note::once(level, text)
+        }
+    }
+
+    /// What goes on to be so with the servers.
+    pub fn of_servers(level: LogLevel, text: String) -> Note {
+        Note {
+            of_servers: true,
+            ..Note::lasting(level, text)
         }
     }
 }
