@@ -190,8 +190,7 @@ fn bind(path: &Path, mode: u32, owner: Owner, of_type: SocketType) -> Result<Own
         }
     };
     let socket = socket(of_type).map_err(system("making a socket"))?;
-    let mode = Mode::from_raw_mode(mode & 0o777);
-    rustix::fs::fchmod(&socket, mode).map_err(system("setting the mode"))?;
+    rustix::fs::fchmod(&socket, bits(mode)).map_err(system("setting the mode"))?;
     rustix::net::bind(&socket, &address).map_err(system("binding"))?;
     let ready = give_rights(path, mode, owner)
         .map_err(system("setting owner and mode"))
@@ -238,16 +237,20 @@ fn socket(of_type: SocketType) -> rustix::io::Result<OwnedFd> {
     rustix::net::socket_with(AddressFamily::UNIX, of_type, flags, None)
 }
 
-/// Sets the owner, then the bits that the umask took away.
-fn give_rights(path: &Path, mode: Mode, (uid, gid): Owner) -> rustix::io::Result<()> {
+fn bits(mode: u32) -> Mode {
+    Mode::from_raw_mode(mode & 0o777)
+}
+
+/// Gives a socket of ours this owner, then exactly these permission bits.
+pub fn give_rights(path: &Path, mode: u32, (uid, gid): Owner) -> rustix::io::Result<()> {
     use rustix::fs::{AtFlags, CWD, Gid, Uid};
     if uid.is_some() || gid.is_some() {
         let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
         rustix::fs::chownat(CWD, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
     }
     let now = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?;
-    if Mode::from_raw_mode(now.st_mode & 0o777) != mode {
-        rustix::fs::chmod(path, mode)?;
+    if bits(now.st_mode) != bits(mode) {
+        rustix::fs::chmod(path, bits(mode))?;
     }
     Ok(())
 }

@@ -5,7 +5,6 @@
 //! under a configuration that names another one, which is then served as well.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::time::Duration;
 
 use super::brain::Brain;
@@ -13,6 +12,7 @@ use super::doors::{open_another, without_authentication};
 use super::sentences::{self, say};
 use super::settings::{Note, Settings};
 use crate::config::{ServerAddress, ServerConfig};
+use crate::control::listener::give_rights;
 use crate::keeper::ParkKey;
 
 /// How often a socket is tried that the keeper may still be about to close.
@@ -150,16 +150,13 @@ fn anchor(
     }
     if let Some(same) = same {
         server = same.clone();
-        if let ServerAddress::Unix { path, mode, owner } = &server.address {
-            let rights = std::fs::Permissions::from_mode(*mode & 0o777);
-            let given =
-                std::fs::set_permissions(path, rights).and_then(|()| chown(path, owner.0, owner.1));
-            if let Err(error) = given {
-                let path = path.display();
-                say(sentences::warning(format!(
-                    "{path}: setting owner and mode: {error}"
-                )));
-            }
+        if let ServerAddress::Unix { path, mode, owner } = &server.address
+            && let Err(error) = give_rights(path, *mode, *owner)
+        {
+            let path = path.display();
+            say(sentences::warning(format!(
+                "{path}: setting owner and mode: {error}"
+            )));
         }
     }
     (server, listener)
